@@ -43,6 +43,32 @@ def examiner(fhi: Fhi, now: Callable[[], datetime]) -> MailExaminer:
     )
 
 
+def message_server(
+    directory: Path, fhi: Fhi, *, apprec_version: str, ledger: Ledger, now: Callable[[], datetime]
+) -> MessageServer:
+    """Return KPR's message server, which answers into the Maildir of a sandbox's folder. Arguments as ``EdiSandbox``.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    answers = EdiAnswers(
+        own_address=EDI_RECEIVER,
+        their_address=EDI_SENDER,
+        signer=fhi.registered.signer,
+        impostor=fhi.impostor,
+        recipient=fhi.registered.recipient,
+        now=now,
+    )
+    return MessageServer(
+        directory,
+        examiner=examiner(fhi, now),
+        answers=answers,
+        apprec_version=apprec_version,
+        ledger=ledger,
+        now=now,
+    )
+
+
 class EdiSandbox:
     """A mail server and a receiver, from ``start`` to ``close``; a context manager.
 
@@ -111,20 +137,8 @@ class EdiSandbox:
             now=self._now,
         )
         self._registered = fhi.registered
-        self._server = MessageServer(
-            self.directory,
-            examiner=examiner(fhi, self._now),
-            answers=EdiAnswers(
-                own_address=EDI_RECEIVER,
-                their_address=EDI_SENDER,
-                signer=fhi.registered.signer,
-                impostor=fhi.impostor,
-                recipient=fhi.registered.recipient,
-                now=self._now,
-            ),
-            apprec_version=self._apprec_version,
-            ledger=self.ledger,
-            now=self._now,
+        self._server = message_server(
+            self.directory, fhi, apprec_version=self._apprec_version, ledger=self.ledger, now=self._now
         )
         self._server.faults = self._faults
         self._server.resume()

@@ -223,5 +223,6 @@ class InProcessRegistry:
             organisation_name=level.parent[1],
             address=address,
             organisation_number=level.organisation_number,
+            edi_address=level.addresses["E_EDI"],
             provenance=Provenance(source=PLACE),
         )

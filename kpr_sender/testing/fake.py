@@ -2,91 +2,41 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final, Unpack
+from datetime import datetime
+from typing import Any
 
 from kpr_sender.app import Parts
 from kpr_sender.bus.port import Bus, Source
-from kpr_sender.client import Client
 from kpr_sender.errors import UsageError
-from kpr_sender.journal import witness
-from kpr_sender.model import Environment, Party
-from kpr_sender.registry.port import AddressRegistry
+from kpr_sender.model import Transport
 from kpr_sender.sandbox.dialect import DEFAULT_DIALECT
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.in_process import InProcessBus, InProcessRegistry
-from kpr_sender.sandbox.ledger import Ledger, LedgerLine
 from kpr_sender.sandbox.receiving_end import open_receiving_end, own_queues
-from kpr_sender.sandbox.registered import EKSEMPEL
-from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER, write_pair
 from kpr_sender.sandbox.sandbox import MAX_MESSAGE_SIZE
-from kpr_sender.settings.sample_file import RECEIVER_QUEUE, sandbox_defaults
-from kpr_sender.settings.values import Settings
+from kpr_sender.testing.municipality import NO_PORT, FakeMunicipality
 from kpr_sender.texts import Text
 
-_PERSONS: Final = 3
-_YEAR: Final = 2024
-"""The first whose values FHI's letter confirms."""
-_NO_PORT: Final = 1
-"""A configuration names one; nothing connects to it."""
 
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-class FakeTjenestebuss:
+class FakeTjenestebuss(FakeMunicipality):
     """Tjenestebuss, Adresseregisteret and FHI as the sandbox plays them, and a municipality that sends to them.
 
     FHI verifies and evaluates what it receives, and answers with sealed receipts (docs/sandbox.md). Nothing opens a
-    socket. May be used from several threads, by one client at a time.
-
-    Args:
-        folder: Made where missing: keys, queues, journal, the two synthetic files. A journal that is there goes on.
-        municipality: Who sends.
-        kommunenummer: Theirs, four digits.
-        year: The reporting year of the two files.
-        persons: How many made-up persons are in them.
-        now: The clock of FHI and of the keys; aware.
+    socket. May be used from several threads, by one client at a time. Arguments as ``FakeMunicipality``.
 
     Attributes:
-        fagmelding: The KPR_IPL file.
-        identmelding: The KPR_IDE file.
         bus: What a client is handed as its bus, and what a test reads as a vendor's own listener would.
-        registry: What a client is handed as its address registry.
-
-    Raises:
-        OSError: The folder cannot be written.
     """
 
-    fagmelding: Path
-    identmelding: Path
     bus: Bus
-    registry: AddressRegistry
+    _transport = Transport.AMQP
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        municipality: Party = EKSEMPEL,
-        kommunenummer: str = DEFAULT_KOMMUNENUMMER,
-        year: int = _YEAR,
-        persons: int = _PERSONS,
-        now: Callable[[], datetime] = _utc_now,
-    ) -> None:
-        self._folder = folder.absolute()
-        self._municipality, self._kommunenummer, self._year = municipality, kommunenummer, year
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._ledger = Ledger(self._folder)
-        if not self._ledger.path.exists():  # as for a sandbox that is new: paths come again, and nothing else does
-            witness.free(self._journal)
+    def _begin(self, now: Callable[[], datetime]) -> None:
         end = open_receiving_end(
             self._folder,
-            sender_her_id=municipality.service_her_id,
-            municipality=municipality,
+            sender_her_id=self._municipality.service_her_id,
+            municipality=self._municipality,
             dialect=DEFAULT_DIALECT,
             max_bytes=MAX_MESSAGE_SIZE,
             apprec_version="1.0",
@@ -94,62 +44,23 @@ class FakeTjenestebuss:
             now=now,
         )
         end.receiver.resume()
-        self.fagmelding, self.identmelding = self._folder / "fagmelding.xml", self._folder / "identmelding.xml"
-        if not self.fagmelding.exists():
-            self.new_extract(persons=persons, lopenr=1)
-        names = dict(zip((Source.RECEIPTS, Source.ERRORS), own_queues(municipality.service_her_id), strict=True))
+        queues = own_queues(self._municipality.service_her_id)
+        names = dict(zip((Source.RECEIPTS, Source.ERRORS), queues, strict=True))
         self._bus = InProcessBus(end, names, MAX_MESSAGE_SIZE)
         self.bus = self._bus
         self.registry = InProcessRegistry(end.registered)
 
-    @property
-    def _journal(self) -> Path:
-        return self._folder / "journal.db"
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The configuration as a dictionary, new each time: for a program that makes its own ``Settings`` of one."""
-        pki, sections = self._folder / "pki", sandbox_defaults(self._folder)
-        keys = {"signing": sections["keys.signing"], "decryption": [sections["keys.decryption"]]}
-        party = {name: value for name, value in dataclasses.asdict(self._municipality).items() if value is not None}
-        return {
-            "environment": Environment.LOKAL.value,
-            "files": {"fagmelding": str(self.fagmelding), "identmelding": str(self.identmelding)},
-            "report": {"year": self._year},
-            "sender": {**party, "kommunenummer": self._kommunenummer},
-            "receiver": {
-                "encryption_certificate": str(pki / "fhi-encryption.pem"),
-                "signing_certificates": [str(pki / "fhi-signing.pem")],
-                "queue": RECEIVER_QUEUE,
-            },
-            "keys": keys,
-            "bus": {**sections["bus"], "port": _NO_PORT},
-            "journal": {"path": str(self._journal)},
-        }
-
-    @property
-    def settings(self) -> Settings:
-        """The configuration, for environment ``lokal``."""
-        return Settings.from_dict(self.document, Environment.LOKAL, folder=self._folder, name="lokal.toml")
+    def _way(self, sections: dict[str, dict[str, object]]) -> dict[str, Any]:
+        return {"bus": {**sections["bus"], "port": NO_PORT}}
 
     @property
     def parts(self) -> Parts:
         """What a ``Client`` is to use in place of sockets: ``Client(settings, **tjenestebuss.parts)``."""
         return {"bus": self.bus, "registry": self.registry}
 
-    def client(self, **parts: Unpack[Parts]) -> Client:
-        """Return a new client, as a run of its own would have it; close it before the next one.
-
-        Args:
-            **parts: More of them, or others than ``parts`` has.
-        """
-        together: Parts = {**self.parts, **parts}
-        return Client(self.settings, **together)
-
     @property
-    def faults(self) -> tuple[str, ...]:
-        """What goes wrong now, as ``set_faults`` takes it."""
-        return tuple(map(str, self._bus.faults.active))
+    def _now_wrong(self) -> Faults:
+        return self._bus.faults
 
     def set_faults(self, *faults: str) -> None:
         """Let go wrong from now on what is named, and nothing else; none for nothing. What they held back is sent.
@@ -179,30 +90,6 @@ class FakeTjenestebuss:
     def reachable(self, reachable: bool) -> None:
         self._bus.reachable = reachable
 
-    @property
-    def received(self) -> tuple[LedgerLine, ...]:
-        """Every message that FHI's side received, whatever became of it: duplicates are counted here."""
-        return self._ledger.lines()
-
     def waiting(self, source: Source = Source.RECEIPTS) -> int:
         """Return how many messages are on one of the municipality's queues."""
         return self._bus.depth(source)
-
-    def new_extract(self, *, lopenr: int = 2, persons: int = _PERSONS) -> tuple[Path, Path]:
-        """Write both files anew with other made-up persons, as an EPJ would for a corrected delivery.
-
-        Args:
-            lopenr: The EPJ's running number.
-            persons: How many.
-
-        Returns:
-            The fagmelding and the identmelding, as ``Client.submit`` takes them.
-        """
-        return write_pair(
-            self._folder,
-            year=self._year,
-            persons=persons,
-            seed=lopenr,
-            kommunenummer=self._kommunenummer,
-            lopenr=lopenr,
-        )

@@ -8,10 +8,14 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kpr_sender.testing.fake import FakeTjenestebuss
+
+if TYPE_CHECKING:
+    from kpr_sender.testing.fake_edi import FakeEdi
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +31,21 @@ def tjenestebuss(
     kpr_test_keys: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> FakeTjenestebuss:
     """A municipality, the bus and FHI, new for each test. What journals write outside their folder stays beside it."""
-    made = tmp_path_factory.mktemp("tjenestebuss")
+    return FakeTjenestebuss(_folder(kpr_test_keys, tmp_path_factory.mktemp("tjenestebuss"), monkeypatch))
+
+
+@pytest.fixture
+def edi(kpr_test_keys: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> FakeEdi:
+    """The same with mail server, mailbox and FHI. Needs ``kpr-sender[edi]``."""
+    from kpr_sender.testing.fake_edi import FakeEdi  # noqa: PLC0415 - needs an extra
+
+    return FakeEdi(_folder(kpr_test_keys, tmp_path_factory.mktemp("edi"), monkeypatch))
+
+
+def _folder(keys: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a municipality's folder with the keys, in one that takes what is written outside it."""
     folder = made / "kommune"  # in which no state may lie: the journal's witness would go to the machine's (/var/lib)
     for variable in ("XDG_STATE_HOME", "LOCALAPPDATA"):  # the latter on Windows
         monkeypatch.setenv(variable, str(made / "state"))
-    shutil.copytree(kpr_test_keys, folder / "pki")
-    return FakeTjenestebuss(folder)
+    shutil.copytree(keys, folder / "pki")
+    return folder

@@ -15,11 +15,11 @@ FILES: dict[str, str] = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, f
 
 
 def test_its_tests_pass(tmp_path: Path) -> None:
-    assert len(FILES) == PAGE.count("```python") == 4
+    assert len(FILES) == PAGE.count("```python") == 5
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", ".", "."]
     environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # other packages', which take their time to load
     ran = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
-    assert "4 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert "8 passed" in ran.stdout, ran.stdout + ran.stderr
     assert ran.returncode == 0
