@@ -217,6 +217,8 @@ def words_of(error: Exception) -> str:
         return Text("no answer in time")
     if error.args and isinstance(error.args[0], Text):
         return error.args[0]
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return Text("the connection ended")  # their own words name a line of Python's source
     return (error.strerror if isinstance(error, OSError) else "") or Text("the connection ended")
 
 
