@@ -132,7 +132,7 @@ class BusUnreachable(KprError):
     """The bus could not be reached or would not take the message now; it is certain that it does not have it."""
 
     code, exit_code, fault = "bus-unreachable", 69, Fault.NETWORK
-    meaning = Text("the bus could not be reached or would not take the message; what is not sent stays sealed")
+    meaning = Text("what we send through could not be reached, or would not take it; what is not sent stays sealed")
     advice = Text("Nothing is lost: run the same command again later.")
 
 

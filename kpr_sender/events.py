@@ -73,7 +73,7 @@ class EventMeaning:
 
 _ATTEMPT: Final = {
     "reach": "how far the attempt came: a value of `Reach`; missing where none was made",
-    "condition": "the broker's condition, or the local cause; missing likewise",
+    "condition": "the broker's condition, with EDI the mail server's code, or the local cause; missing likewise",
 }
 EVENTS: Final[Mapping[EventKind, EventMeaning]] = {
     EventKind.WARNING: EventMeaning(
@@ -92,13 +92,18 @@ EVENTS: Final[Mapping[EventKind, EventMeaning]] = {
     ),
     EventKind.SEALED: EventMeaning("A shipment is sealed, or sealed anew, and durable in the journal."),
     EventKind.CONTINUED: EventMeaning("The files are a submission already: it goes on where it stands."),
-    EventKind.CONNECTING: EventMeaning("The bus is connected to, in order to publish."),
+    EventKind.CONNECTING: EventMeaning("The bus is connected to, or with EDI the mail server, in order to publish."),
     EventKind.PUBLISHING: EventMeaning("The transfer of a shipment begins."),
-    EventKind.PUBLISHED: EventMeaning("The bus has accepted a shipment; FHI's receipt decides."),
-    EventKind.NOT_SENT: EventMeaning("The bus certainly does not have it; it stays sealed.", _ATTEMPT),
-    EventKind.IN_DOUBT: EventMeaning("The bus may have it or not: only an answer or a person moves it on.", _ATTEMPT),
+    EventKind.PUBLISHED: EventMeaning(
+        "The bus, or with EDI the mail server, has accepted a shipment; FHI's receipt decides."
+    ),
+    EventKind.NOT_SENT: EventMeaning("It was certainly not taken; it stays sealed.", _ATTEMPT),
+    EventKind.IN_DOUBT: EventMeaning(
+        "It may have been taken or not: only an answer or a person moves it on.", _ATTEMPT
+    ),
     EventKind.WAITING: EventMeaning(
-        "Our queues are looked at for receipts.", {"timeout": "how long at most, in whole seconds"}
+        "Our queues, or with EDI our mailbox, are looked at for receipts.",
+        {"timeout": "how long at most, in whole seconds"},
     ),
     EventKind.RECEIPT: EventMeaning(
         "A verified receipt is in the journal.", {"status": "what it says: 1 OK, 2 rejected, 3 OK with errors"}
@@ -110,7 +115,8 @@ EVENTS: Final[Mapping[EventKind, EventMeaning]] = {
         "EDI: KPR's message server has verifiably acknowledged a shipment; FHI's receipt decides."
     ),
     EventKind.FAULTED: EventMeaning(
-        "A message on the error queue names a shipment; with EDI KPR's message server refused it, or it came back."
+        "A message on the error queue names a shipment; with EDI KPR's message server refused it (a verified "
+        "MessageError), or the mail came back."
     ),
     EventKind.DECIDED: EventMeaning(
         "A person has decided something.",

@@ -179,7 +179,7 @@ class Change:
 class Reaction(enum.Enum):
     """What a cause does to a shipment that stays in its state: the history's word after the cause's own, and why."""
 
-    WAITS = "-early", Text("It came before the bus's outcome, and takes effect after it.")
+    WAITS = "-early", Text("It came before the transfer's outcome, and takes effect after it.")
     AGAIN = "-again", Text("It says what is known.")
     CONTRADICTS = (
         "-contradicts",

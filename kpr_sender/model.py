@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from kpr_sender.states import Lifecycle, ReceiptStatus, ShipmentState, awaits_answer
+from kpr_sender.states import Cause, Lifecycle, ReceiptStatus, ShipmentState, awaits_answer
 from kpr_sender.texts import Text
 
 
@@ -211,19 +211,27 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ErrorMessage:
-    """The latest message on our error queue that names a shipment. Not signed: evidence, no proof.
+    """What last refused a shipment without being a receipt: a message on our error queue; with EDI what a mail said.
 
     Attributes:
         at: When we took it, UTC.
         condition: Its errorCondition, for example ``transport:invalid-certificate``; may be empty, as the others may.
         description: Its errorDescription, cut and clean.
         data: Its errorConditionData in words: thumbprints, field names.
+        cause: ``error-queue``; with EDI ``message-error`` for one of the receiver's message server, ``bounced`` for a
+            mail that came back or a SOAP Fault.
     """
 
     at: datetime
     condition: str
     description: str
     data: str
+    cause: Cause = Cause.ERROR_QUEUE
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether its signature was verified: a MessageError counts only so, the others are evidence and no proof."""
+        return self.cause is Cause.MESSAGE_ERROR
 
     @property
     def text(self) -> str:
@@ -274,7 +282,7 @@ class Shipment(Lifecycle):
         hodemelding_sha256: Digest of the Hodemelding round the payload; empty likewise.
         receipts: Those for its present MsgId, in order.
         lopenr: The EPJ's running number, as it stands in the payload.
-        error_message: What our error queue said of it last; None where it said nothing.
+        error_message: What our error queue, or with EDI a mail, refused it with last; None where nothing did.
         earlier: What it was before, the oldest first.
         file: Where its payload was read from; None for one that was sealed before the journal stored it.
         arrived_at: When a person last said that it has arrived; None where none did.

@@ -6,18 +6,20 @@ that this journal ever published.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from kpr_sender.messages.error_conditions import advice
 from kpr_sender.model import Shipment, Transport, rfc3339
-from kpr_sender.states import ShipmentState
+from kpr_sender.states import ShipmentState, was_offered
 from kpr_sender.texts import Text
 
 _S = ShipmentState
 
+EachWay = Mapping[Transport, Text]
+"""What is said of a shipment, by the way that it goes."""
 
 _SAYS_ALL: Final = Text("")
 """What the error's own advice leaves to say."""
@@ -30,14 +32,18 @@ class Standing:
     Attributes:
         state: Its state.
         holds: Whether this is its history; the first row of its state that holds counts.
-        words: Both, for a person.
+        words: Both, for a person; by the way that it goes where they differ.
         next_step: What to do; empty where the error's own advice says it.
     """
 
     state: ShipmentState
     holds: Callable[[Shipment], bool]
-    words: Text
+    words: Text | EachWay
     next_step: Text | Callable[[Shipment], Text] = _SAYS_ALL
+
+    def of(self, shipment: Shipment) -> Text:
+        """Return what is known of this shipment, in words."""
+        return self.words if isinstance(self.words, Text) else self.words[shipment.transport]
 
     def advice(self, shipment: Shipment) -> Text:
         """Return what to do about this shipment."""
@@ -50,6 +56,14 @@ def _always(_: Shipment) -> bool:
 
 def _by_mail(shipment: Shipment) -> bool:
     return shipment.transport is Transport.EDI
+
+
+def _each_way(by_bus: Text, by_mail: Text) -> EachWay:
+    return {Transport.AMQP: by_bus, Transport.EDI: by_mail}
+
+
+def _evidence_of(said: EachWay) -> Callable[[Shipment], Text]:
+    return lambda shipment: said[shipment.transport]
 
 
 def _names_errors(shipment: Shipment) -> bool:
@@ -70,25 +84,41 @@ STANDINGS: Final = (
     ),
     Standing(
         _S.SEALED,
-        lambda shipment: shipment.handed_over and _by_mail(shipment),
+        lambda shipment: shipment.handed_over and _by_mail(shipment) and was_offered(shipment),
         Text("sealed to be sent again: the mail server may have had it before"),
     ),
     Standing(
         _S.SEALED,
         lambda shipment: shipment.handed_over,
-        Text("sealed to be sent again: the bus may have had it before, under another message-id"),
+        _each_way(
+            Text("sealed to be sent again: the bus may have had it before, under another message-id"),
+            # Perhaps not as a mail: a person may have let it go the other way.
+            Text("sealed to be sent again: it may have been handed over before, under ids that were given up"),
+        ),
     ),
     Standing(
         _S.SEALED,
         lambda shipment: shipment.attempts > 0,
-        Text("sealed: it was offered to the bus, which certainly does not have it"),
+        _each_way(
+            Text("sealed: it was offered to the bus, which certainly does not have it"),
+            Text("sealed: it was offered before, and was certainly not taken"),
+        ),
     ),
-    Standing(_S.SEALED, _always, Text("sealed: it was never offered to the bus")),
+    Standing(
+        _S.SEALED,
+        _always,
+        _each_way(
+            Text("sealed: it was never offered to the bus"), Text("sealed: it was never offered to the mail server")
+        ),
+    ),
     Standing(_S.PUBLISHING, _always, Text("being published by another run, or by one that ended in the middle of it")),
     Standing(
         _S.PUBLISHED,
         lambda shipment: shipment.arrived_at is not None and shipment.arrived_at == shipment.published_at,
-        Text("published, as a person says: the bus gave no answer, and FHI has not answered yet"),
+        _each_way(
+            Text("published, as a person says: the bus gave no answer, and FHI has not answered yet"),
+            Text("published, as a person says: the mail server gave no answer, and FHI has not answered yet"),
+        ),
     ),
     Standing(
         _S.PUBLISHED,
@@ -97,10 +127,12 @@ STANDINGS: Final = (
     ),
     Standing(
         _S.PUBLISHED,
-        _by_mail,
-        Text("published: the mail server has taken it; KPR's message server has not acknowledged it yet"),
+        _always,
+        _each_way(
+            Text("published: the bus has taken it, FHI has not answered yet"),
+            Text("published: the mail server has taken it; KPR's message server has not acknowledged it yet"),
+        ),
     ),
-    Standing(_S.PUBLISHED, _always, Text("published: the bus has taken it, FHI has not answered yet")),
     Standing(_S.IN_DOUBT, _always, Text("in doubt: it may or may not be with FHI; it is not sent again by itself")),
     Standing(_S.DELIVERED, _always, Text("delivered: FHI has confirmed it")),
     Standing(
@@ -144,7 +176,10 @@ STANDINGS: Final = (
     Standing(
         _S.CANCELLED,
         lambda shipment: shipment.handed_over,
-        Text("cancelled by a person: it is not sent again, though the bus may have had it"),
+        _each_way(
+            Text("cancelled by a person: it is not sent again, though the bus may have had it"),
+            Text("cancelled by a person: it is not sent again, though it may have been handed over"),
+        ),
         Text(
             "Nothing goes by itself. Ask kpr@fhi.no whether the MsgId has arrived; if not, and it is to go "
             "after all: kpr-send resolve MSGID --not-arrived --reason TEXT. A new extract goes with kpr-send "
@@ -154,7 +189,10 @@ STANDINGS: Final = (
     Standing(
         _S.CANCELLED,
         _always,
-        Text("cancelled by a person: it is not sent, and the bus never had it"),
+        _each_way(
+            Text("cancelled by a person: it is not sent, and the bus never had it"),
+            Text("cancelled by a person: it is not sent, and was never handed over"),
+        ),
         Text(
             "Nothing goes by itself. If it is to go after all: kpr-send resend MSGID --reason TEXT. A new "
             "extract goes with kpr-send send --replaces ID --reason TEXT."
@@ -198,12 +236,29 @@ EVIDENCE: Final[tuple[tuple[Callable[[Shipment], bool], Callable[[Shipment], Tex
         lambda one: one.attempts == 0 and one.state not in {_S.SEALED, _S.CANCELLED},
         lambda _: Text("no sending of it is recorded in this journal"),
     ),
-    (lambda one: one.attempts == 0, lambda _: Text("never offered to the bus")),
-    (lambda one: not one.handed_over, lambda _: Text("offered to the bus, which did not take it")),
-    (lambda one: one.attempts == one.earlier_attempts, lambda _: Text("not under its present message-id")),
-    (_always, lambda _: Text("handed over, and the bus's answer is not known")),
+    (
+        lambda one: one.attempts == 0,
+        _evidence_of(_each_way(Text("never offered to the bus"), Text("never offered to the mail server"))),
+    ),
+    (
+        lambda one: not one.handed_over,
+        _evidence_of(_each_way(Text("offered to the bus, which did not take it"), Text("offered, and not taken"))),
+    ),
+    (
+        lambda one: one.attempts == one.earlier_attempts,
+        _evidence_of(_each_way(Text("not under its present message-id"), Text("not under its present eb:MessageId"))),
+    ),
+    (
+        _always,
+        _evidence_of(
+            _each_way(
+                Text("handed over, and the bus's answer is not known"),
+                Text("handed over, and the mail server's answer is not known"),
+            )
+        ),
+    ),
 )
-"""What the journal has of its way to the bus: the first that holds."""
+"""What the journal has of its way out: the first that holds."""
 
 
 def _time(at: datetime | None) -> str:
@@ -216,5 +271,5 @@ def standing(shipment: Shipment) -> Standing:
 
 
 def evidence(shipment: Shipment) -> Text:
-    """Return what the journal has of a shipment's way to the bus."""
+    """Return what the journal has of a shipment's way out."""
     return next(text for holds, text in EVIDENCE if holds(shipment))(shipment)

@@ -53,5 +53,5 @@ def test_every_state_has_a_row_for_any_history() -> None:
 def test_words_and_evidence_go_by_state_and_history(changes: dict[str, object], words: str, sent: str) -> None:
     bare = replace(shipment(MessageType.KPR_IPL, S.SEALED), published_at=None)
     one = replace(bare, **changes)  # type: ignore[arg-type]  # a test names fields freely
-    assert words in standing(one).words
+    assert words in standing(one).of(one)
     assert sent in evidence(one)

@@ -369,7 +369,7 @@ def test_what_the_history_says() -> None:
     assert _lines(sealed, Trigger(C.PUBLISH_BEGINS, AT)) == [("publish-begins", "The transfer is about to begin.", "")]
     early = Lifecycle(state=S.PUBLISHING, early_answer=C.RECEIPT_OK)
     assert _lines(early, Trigger(C.RECEIPT_OK, AT)) == [
-        ("receipt-ok-early", "It came before the bus's outcome, and takes effect after it.", "")
+        ("receipt-ok-early", "It came before the transfer's outcome, and takes effect after it.", "")
     ]
     assert _lines(early, Trigger(C.ACCEPTED, AT)) == [
         ("accepted", "The bus answered accepted.", ""),

@@ -38,7 +38,7 @@ from kpr_sender.model import (
     Version,
 )
 from kpr_sender.privacy import shown
-from kpr_sender.states import Cause, Lifecycle, ReceiptStatus, ShipmentState
+from kpr_sender.states import REFUSING_SIGNALS, Cause, Lifecycle, ReceiptStatus, ShipmentState
 from kpr_sender.texts import Text
 
 NOTHING: Final[Mapping[str, Any]] = {}
@@ -303,10 +303,11 @@ def known_by_history(events: Sequence[StoredRow]) -> dict[str, Any]:
 
 @_as_written
 def error_message_of(row: StoredRow) -> ErrorMessage:
-    """Return what the error queue said, from its line in the history."""
+    """Return what refused a shipment without being a receipt, from its line in the history."""
     details = from_json(row["details"])
-    texts = (str(details.get(name, "")) for name in ("condition", "description", "data"))
-    return ErrorMessage(time_of(row["at"]), *texts)
+    condition, description, data = (str(details.get(name, "")) for name in ("condition", "description", "data"))
+    cause = next(one for one in (Cause.ERROR_QUEUE, *REFUSING_SIGNALS) if row["what"].startswith(one.value))
+    return ErrorMessage(time_of(row["at"]), condition, description, data, cause)
 
 
 def _flag(row: StoredRow, name: str) -> bool:

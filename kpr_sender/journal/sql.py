@@ -161,7 +161,7 @@ VERIFY_RECEIPT: Final = """
 """
 
 ERROR_MESSAGE_OF: Final = """
-    SELECT at, details FROM event
+    SELECT at, what, details FROM event
     WHERE msg_id = ? AND at >= ?
       AND (what LIKE 'error-queue%' OR what LIKE 'message-error%' OR what LIKE 'bounced%')
       AND what NOT LIKE '%-earlier'

@@ -82,7 +82,7 @@ class SqlJournal(SqlView):
         """Move every ``publishing`` shipment to ``in_doubt`` (promise G1); return their MsgIds."""
         if not self._is_locked():
             raise InternalError(Text("Recovery without the journal's lock: another process may be publishing."))
-        error = LastError(InDoubt.code, Text("An earlier run ended before the bus had answered."))
+        error = LastError(InDoubt.code, Text("An earlier run ended before the outcome of the transfer was known."))
         with self._transaction() as transaction:
             unfinished = rows.msg_ids_in_state(transaction.connection, ShipmentState.PUBLISHING)
             for msg_id in unfinished:

@@ -25,6 +25,12 @@ from kpr_sender.texts import Text
 NOTHING: Final[Mapping[str, str | int]] = {}
 NO_CHANGE: Final[Mapping[str, Value]] = {}
 
+_BY_MAIL: Final[Mapping[Cause, Text]] = {
+    Cause.ACCEPTED: Text("The mail server has taken it."),
+    Cause.NOT_SENT: Text("It is certain that the mail server does not have it."),
+}
+"""What the history says of a mail where the rule book's own words are about the bus."""
+
 # What another version of a shipment never changes, and what only a person's word may change.
 _CONTENT: Final = ("type", "payload_sha256", "payload_bytes", "lopenr")
 _MESSAGE: Final = ("msg_id", "message_id", "receiver_her_id", "hodemelding_sha256")
@@ -75,6 +81,8 @@ class Transaction:
             ImpossibleTransition: The rules do not have it.
         """
         row = rows.shipment_row(self.connection, msg_id)
+        if not why and cause in _BY_MAIL and rows.envelope_of(row["envelope"]).transport is Transport.EDI:
+            why = _BY_MAIL[cause]
         earlier = msg_id != row["msg_id"] or message_id not in {"", row["message_id"]}
         trigger = Trigger(cause, self.at, error, why, who, evidence, arrival, earlier, same_ids)
         change = states.apply(rows.lifecycle_of(row), trigger)
@@ -185,7 +193,7 @@ class Transaction:
         _require_same(row, new, _CONTENT if let_go else _CONTENT + _MESSAGE)
         if new.message_id == row["message_id"] and states.was_offered(shipment):
             raise InternalError(
-                Text("{msg_id} was offered to the bus before, so that its bytes must not change.", msg_id=new.msg_id)
+                Text("{msg_id} was offered before, so that its bytes must not change.", msg_id=new.msg_id)
             )
         if not let_go and rows.envelope_of(row["envelope"]) != new.envelope:
             raise _another(new)

@@ -114,7 +114,7 @@ class _Replayed:
         elif event["what"] == RESEALED:
             renamed = self.let_go and "was_message_id" in details
             if self.life is None or (was_offered(self.life) and not renamed):
-                self._object(event, Text(": it was sealed anew after it was offered to the bus"))
+                self._object(event, Text(": it was sealed anew after it was offered"))
             else:
                 self.life = replace(self.life, earlier_attempts=self.life.attempts)
             if details.get("was_sealed_sha256") != self.sealed_sha256:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from kpr_sender.messages.transport import FROM_HER_ID, TIME_STAMP, TO_HER_ID
-from kpr_sender.model import Shipment
+from kpr_sender.model import Shipment, Transport
 from kpr_sender.operator.resolve import Attempt, Case
 from kpr_sender.states import Cause, ShipmentState
 
@@ -18,7 +19,7 @@ Emne: Har KPR-meldingen {msg_id} kommet fram?
 
 Hei,
 
-Vi har sendt meldingen under til KPR over NHN Tjenestebuss og har ikke fått applikasjonskvittering for den.
+Vi har sendt meldingen under til KPR {way} og har ikke fått applikasjonskvittering for den.
 Har dere mottatt den? Hvis ja: hva ble utfallet, og kan kvitteringen sendes på nytt?
 
   MsgId                   {msg_id}
@@ -28,7 +29,7 @@ Har dere mottatt den? Hvis ja: hva ble utfallet, og kan kvitteringen sendes på 
   Til HER-id              {receiver}
   Generert (GenDate)      {generated}
   Sendt                   {sent}
-  AMQP message-id         {message_id}
+  {id_name:<24}{message_id}
   Størrelse (forseglet)   {size} byte
   SHA-256 (forseglet)     {digest}
 
@@ -40,6 +41,37 @@ Vi sender ikke meldingen på nytt før vi har fått svar fra dere.
 Vennlig hilsen
 """
 
+
+@dataclass(frozen=True, slots=True)
+class _WayInNorwegian:
+    """What the letter says of the way that a message goes."""
+
+    name: str
+    id_name: str
+    accepted: str
+    not_sent: str
+    unanswered: str
+    faulted: str
+
+
+_WAYS: Final[Mapping[Transport, _WayInNorwegian]] = {
+    Transport.AMQP: _WayInNorwegian(
+        name="over NHN Tjenestebuss",
+        id_name="AMQP message-id",
+        accepted="bussen svarte accepted",
+        not_sent="forsøk som ikke nådde bussen",
+        unanswered="uten svar fra bussen",
+        faulted="meldt på feilkøen vår",
+    ),
+    Transport.EDI: _WayInNorwegian(
+        name="som EDI (ebXML over e-post)",
+        id_name="eb:MessageId",
+        accepted="e-posttjeneren tok imot",
+        not_sent="forsøk som ikke nådde e-posttjeneren",
+        unanswered="uten svar fra e-posttjeneren",
+        faulted="avvist av meldingstjeneren deres, eller kom i retur",
+    ),
+}
 _STATES_IN_NORWEGIAN: Final[Mapping[ShipmentState, str]] = {
     ShipmentState.SEALED: "ikke sendt",
     ShipmentState.PUBLISHING: "under sending",
@@ -48,7 +80,6 @@ _STATES_IN_NORWEGIAN: Final[Mapping[ShipmentState, str]] = {
     ShipmentState.DELIVERED: "kvittert OK av dere",
     ShipmentState.DELIVERED_WITH_ERRORS: "kvittert OK med feil av dere",
     ShipmentState.REJECTED: "avvist av dere",
-    ShipmentState.FAULTED: "meldt på feilkøen vår",
     ShipmentState.CANCELLED: "trukket av oss",
 }
 
@@ -56,6 +87,7 @@ _STATES_IN_NORWEGIAN: Final[Mapping[ShipmentState, str]] = {
 def letter(case: Case) -> str:
     """Return what to write to kpr@fhi.no: everything that finds the message there, no personal data (promise G6)."""
     shipment, submission = case.shipment, case.submission
+    way = _WAYS[shipment.transport]
     bydel = "" if submission.bydel == "00" else f", bydel {submission.bydel}"
     others = [one for one in submission.shipments if one.msg_id != shipment.msg_id]
     return _LETTER.format(
@@ -67,7 +99,9 @@ def letter(case: Case) -> str:
         sender=case.properties.get(FROM_HER_ID, submission.sender_her_id),
         receiver=case.properties.get(TO_HER_ID, shipment.receiver_her_id),
         generated=case.properties.get(TIME_STAMP, _utc(shipment.created_at)),
-        sent="; ".join(map(_sent, case.attempts)) or "ukjent",
+        way=way.name,
+        id_name=way.id_name,
+        sent="; ".join(_sent(one, way) for one in case.attempts) or "ukjent",
         message_id=", ".join(dict.fromkeys([shipment.message_id, *(one.message_id for one in shipment.earlier)])),
         size=f"{shipment.sealed_bytes:,}".replace(",", " "),
         digest=shipment.sealed_sha256,
@@ -75,19 +109,20 @@ def letter(case: Case) -> str:
     )
 
 
-def _sent(attempt: Attempt) -> str:
+def _sent(attempt: Attempt, way: _WayInNorwegian) -> str:
     ended = attempt.ended
     at = _utc(attempt.begun.at if ended is None else ended.at)
     if ended is not None and ended.what == Cause.ACCEPTED:
-        return f"{at}, bussen svarte accepted"
+        return f"{at}, {way.accepted}"
     if ended is not None and ended.what == Cause.NOT_SENT:
-        return f"{at}, forsøk som ikke nådde bussen"
-    return f"{at}, uten svar fra bussen"
+        return f"{at}, {way.not_sent}"
+    return f"{at}, {way.unanswered}"
 
 
 def _other(shipment: Shipment) -> str:
     kind = shipment.type
-    return f"  {kind.value} ({kind.norwegian}), MsgId {shipment.msg_id}: {_STATES_IN_NORWEGIAN[shipment.state]}"
+    known = _STATES_IN_NORWEGIAN.get(shipment.state, _WAYS[shipment.transport].faulted)
+    return f"  {kind.value} ({kind.norwegian}), MsgId {shipment.msg_id}: {known}"
 
 
 def _utc(at: datetime) -> str:

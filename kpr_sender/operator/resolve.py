@@ -60,7 +60,7 @@ _INSTEAD_OF_RESENDING: Final[Mapping[ShipmentState, Text]] = {
         "Run kpr-send wait; if FHI says that it has not arrived: kpr-send resolve MSGID --not-arrived --reason TEXT."
     ),
     ShipmentState.CANCELLED: Text(
-        "The bus may have had it: ask kpr@fhi.no, then kpr-send resolve MSGID --not-arrived --reason TEXT."
+        "It may have been handed over: ask kpr@fhi.no, then kpr-send resolve MSGID --not-arrived --reason TEXT."
     ),
     ShipmentState.DELIVERED: Text("Nothing: what is delivered is never sent again."),
     ShipmentState.DELIVERED_WITH_ERRORS: Text(

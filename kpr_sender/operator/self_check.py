@@ -62,6 +62,7 @@ class Check:
 _REPLACE: Final = Text("See kpr-send certs; docs/certificates.md says how to replace one.")
 _NO_ANSWER: Final = Text("See that this machine reaches the address, then ask who runs it (kundesenter@nhn.no).")
 _ASK_BUS: Final = Text("Ask the bus's operator (kundesenter@nhn.no).")
+_ASK_MAIL_SERVER: Final = Text("Ask who runs the mail server (in Helsenettet kundesenter@nhn.no).")
 _ASK_OWNER: Final = Text(
     "Ask who else reads this queue to read it, docs/shared-queue.md tells how; else ask the bus's operator "
     "(kundesenter@nhn.no)."
@@ -180,7 +181,7 @@ CHECKS: Final = (
         unreachable=Status.YELLOW,
         way=_EDI,
     ),
-    Check(Text("mail server"), Place.BUS, edi.mail_server, _ASK_BUS, _ALLOWED, way=_EDI),
+    Check(Text("mail server"), Place.BUS, edi.mail_server, _ASK_MAIL_SERVER, _ALLOWED, way=_EDI),
     Check(Text("mailbox"), Place.BUS, edi.mailbox, Text("docs/edi.md says who may read it."), _ALLOWED, way=_EDI),
     Check(Text("bus TLS"), Place.BUS, network.bus_tls, _ASK_BUS, _ALLOWED, way=_AMQP),
     Check(

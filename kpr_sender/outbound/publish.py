@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +21,14 @@ _CAUSES: Final = {
     Verdict.ACCEPTED: Cause.ACCEPTED,
     Verdict.NOT_SENT: Cause.NOT_SENT,
     Verdict.IN_DOUBT: Cause.NO_OUTCOME,
+}
+_CONNECTING: Final = {
+    Transport.AMQP: Text("Connecting to the bus."),
+    Transport.EDI: Text("Connecting to the mail server."),
+}
+_TAKEN: Final[Mapping[Transport, Callable[[str], Text]]] = {
+    Transport.AMQP: lambda name: Text("The bus has taken the {name}; FHI's receipt decides.", name=name),
+    Transport.EDI: lambda name: Text("The mail server has taken the {name}; FHI's receipt decides.", name=name),
 }
 
 
@@ -98,8 +106,7 @@ class Publisher:
         Raises:
             BusUnreachable, AccessRefused, ConfigInvalid: As for ``Bus.connect``.
         """
-        by_mail = submission.transport is Transport.EDI
-        text = Text("Connecting to the mail server.") if by_mail else Text("Connecting to the bus.")
+        text = _CONNECTING[submission.transport]
         self.observe(Event(EventKind.CONNECTING, text, submission.shipments[0].msg_id))
         try:
             self.bus.connect()
@@ -157,10 +164,7 @@ class Publisher:
     def _report_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         name = _name(shipment)
         if outcome.verdict is Verdict.ACCEPTED:
-            taken = Text("The bus has taken the {name}; FHI's receipt decides.", name=name)
-            if shipment.transport is Transport.EDI:
-                taken = Text("The mail server has taken the {name}; FHI's receipt decides.", name=name)
-            self._report(EventKind.PUBLISHED, shipment, taken)
+            self._report(EventKind.PUBLISHED, shipment, _TAKEN[shipment.transport](name))
         elif outcome.verdict is Verdict.NOT_SENT:
             self._report(
                 EventKind.NOT_SENT,

@@ -39,7 +39,7 @@ from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import ShipmentState, may_be_published, was_offered
 from kpr_sender.texts import Text
 
-_WHY: Final = Text("The receiver's certificate for encryption is another now, and the bus has not seen it.")
+_WHY: Final = Text("The receiver's certificate for encryption is another now, and it was not offered for the other.")
 _WHY_ENVELOPE: Final = Text("Its envelope was answered, and FHI has not got it: another one is sealed.")
 _WHY_SENDER: Final = Text("The sender's HER-id is configured differently now, and a person let it go again.")
 
@@ -241,7 +241,7 @@ def _require_never_offered(shipment: Shipment, present: CertificateName) -> None
     raise AccessRefused(
         Text(
             "The {norwegian} ({msg_id}) is sealed for the certificate with SHA-1 thumbprint {was}; the receiver's "
-            "is {sha1} now. It was offered to the bus before, so it is neither sent for the old certificate nor "
+            "is {sha1} now. It was offered before, so it is neither sent for the old certificate nor "
             "sealed anew.",
             norwegian=shipment.type.norwegian,
             msg_id=shipment.msg_id,

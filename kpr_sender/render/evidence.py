@@ -14,7 +14,7 @@ from kpr_sender.operator.evidence import FORMAT, Enclosed, Evidence, Genuine
 from kpr_sender.operator.evidence_archive import LIST, SIGNATURE, VERIFICATION, VERIFICATION_OF_ISSUER
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.privacy import shown
-from kpr_sender.render.history import words_of_history
+from kpr_sender.render.history import ID_ON_THE_WAY, REFUSED_BY, words_of_history
 from kpr_sender.render.html import page
 from kpr_sender.render.json import report_json
 from kpr_sender.standing import standing
@@ -65,6 +65,7 @@ def evidence_json(evidence: Evidence) -> bytes:
         one["receiver_her_id"] = shipment.receiver_her_id
         one["hodemelding_sha256"] = shipment.hodemelding_sha256
         one["envelope"] = {
+            "transport": envelope.transport.value,
             "queue": envelope.queue,
             "subject": envelope.subject,
             "reply_to": envelope.reply_to,
@@ -199,9 +200,9 @@ def _facts(evidence: Evidence) -> list[tuple[Text, object]]:
 
 
 def _shipment(shipment: Shipment) -> Iterator[tuple[Text, object]]:
-    yield Text("State"), standing(shipment).words
+    yield Text("State"), standing(shipment).of(shipment)
     yield Text("MsgId"), shipment.msg_id
-    yield Text("message-id"), shipment.message_id
+    yield ID_ON_THE_WAY[shipment.transport], shipment.message_id
     if shipment.published_at is not None:
         yield Text("Sent"), rfc3339(shipment.published_at)
     if shipment.acknowledged_at is not None:
@@ -230,7 +231,7 @@ def _shipment(shipment: Shipment) -> Iterator[tuple[Text, object]]:
             ),
         )
     if shipment.error_message is not None:
-        yield Text("Error queue"), shipment.error_message.text
+        yield REFUSED_BY[shipment.error_message.cause], shipment.error_message.text
     if shipment.pruned_at is not None:
         yield Text("Removed"), Text("its bytes left the journal {at}", at=rfc3339(shipment.pruned_at))
 

@@ -7,11 +7,23 @@ from typing import Final
 
 from kpr_sender.bus.port import LinkState, Reach
 from kpr_sender.journal.values import JournalEvent
-from kpr_sender.model import rfc3339
+from kpr_sender.model import Transport, rfc3339
 from kpr_sender.operator.resolve import Attempt
 from kpr_sender.render.language import say
+from kpr_sender.states import Cause
 from kpr_sender.texts import Text, listed
 
+ID_ON_THE_WAY: Final[Mapping[Transport, Text]] = {
+    Transport.AMQP: Text("message-id"),
+    Transport.EDI: Text("eb:MessageId"),
+}
+"""What a shipment's own id on its way is called, beside its MsgId."""
+REFUSED_BY: Final[Mapping[Cause, Text]] = {
+    Cause.ERROR_QUEUE: Text("Error queue"),
+    Cause.MESSAGE_ERROR: Text("KPR's message server"),
+    Cause.BOUNCED: Text("The mail came back"),
+}
+"""What is said above that which refused a shipment without being a receipt."""
 _WORDS: Final[Mapping[str, Text]] = {
     str(text): text
     for text in (
@@ -43,6 +55,10 @@ _WORDS: Final[Mapping[str, Text]] = {
         Text("receipt-ok-with-errors"),
         Text("receipt-rejected"),
         Text("error-queue"),
+        Text("acknowledged"),
+        Text("message-error"),
+        Text("bounced"),
+        Text("signal-noted"),
         Text("restored"),
         Text("receipt-unverified"),
         Text("receipt-unknown"),
@@ -70,7 +86,7 @@ _LINKS: Final[Mapping[str, Text]] = {
     LinkState.NONE: Text("none"),
     LinkState.REFUSED: Text("refused"),
     LinkState.ATTACHED: Text("standing"),
-    LinkState.ENDED_BY_BUS: Text("ended by the bus"),
+    LinkState.ENDED_BY_BUS: Text("ended by the other side"),
     LinkState.LOST: Text("lost"),
 }
 

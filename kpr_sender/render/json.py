@@ -171,6 +171,7 @@ def _shipment(shipment: Shipment) -> dict[str, Any]:
         "state": shipment.state.value,
         "msg_id": shipment.msg_id,
         "message_id": shipment.message_id,
+        "transport": shipment.transport.value,
         "earlier": [
             {
                 "msg_id": one.msg_id,
@@ -207,9 +208,11 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def _error_message(message: ErrorMessage) -> dict[str, str]:
+def _error_message(message: ErrorMessage) -> dict[str, str | bool]:
     return {
         "at": rfc3339(message.at),
+        "from": message.cause.value,
+        "signed": message.is_signed,
         "condition": message.condition,
         "description": message.description,
         "data": message.data,

@@ -19,15 +19,16 @@ from kpr_sender.model import (
     Shipment,
     Submission,
     SubmissionState,
+    Transport,
     rfc3339,
 )
 from kpr_sender.operator.resolve import Case, Decision
-from kpr_sender.render.history import attempt_lines, decision_line
+from kpr_sender.render.history import ID_ON_THE_WAY, attempt_lines, decision_line
 from kpr_sender.render.language import say, spoken
 from kpr_sender.report import Report
 from kpr_sender.result import environment_mark
 from kpr_sender.standing import evidence, standing
-from kpr_sender.states import ReceiptStatus, ShipmentState, awaits_answer
+from kpr_sender.states import Cause, ReceiptStatus, ShipmentState, awaits_answer
 from kpr_sender.texts import Text, listed, paragraph, quoted
 
 if TYPE_CHECKING:
@@ -39,27 +40,49 @@ STATUS_WORDS: Final[Mapping[ReceiptStatus, Text]] = {
     ReceiptStatus.REJECTED: Text("rejected"),
     ReceiptStatus.OK_WITH_ERRORS: Text("OK, with errors in parts of it"),
 }
-_CONSEQUENCES: Final[Mapping[Decision, Text]] = {
-    Decision.ARRIVED: Text("It counts as published, and its receipt is waited for."),
-    Decision.NOT_ARRIVED: Text(
-        "The next kpr-send send sends the same bytes again, under the same MsgId and a new message-id."
-    ),
-    Decision.CANCEL: Text("It is given up; a new extract may then replace the submission."),
-    Decision.SETTLED: Text("Its state stays, nobody is called any more, and the exit code is 0."),
+_AMQP, _EDI = Transport.AMQP, Transport.EDI
+_AGAIN: Final = {
+    _AMQP: Text("The next kpr-send send sends the same bytes again, under the same MsgId and a new message-id."),
+    _EDI: Text("The next kpr-send send sends the same envelope again, under the same eb:MessageId, in a new mail."),
+}
+_ACKNOWLEDGED: Final = Text(
+    "The next kpr-send send seals another envelope and sends it, under the same MsgId and a new eb:MessageId."
+)
+"""What has not arrived although KPR's message server has acknowledged it."""
+_CONSEQUENCES: Final[Mapping[Decision, Callable[[Shipment], Text]]] = {
+    Decision.ARRIVED: lambda _: Text("It counts as published, and its receipt is waited for."),
+    Decision.NOT_ARRIVED: lambda one: _AGAIN[one.transport] if one.acknowledged_at is None else _ACKNOWLEDGED,
+    Decision.CANCEL: lambda _: Text("It is given up; a new extract may then replace the submission."),
+    Decision.SETTLED: lambda _: Text("Its state stays, nobody is called any more, and the exit code is 0."),
 }
 _OF_ALARM: Final = (
     Text("Is it clear who else delivers for this municipality, and need nobody look at the alarm any more?"),
     Text("The alarm ends, and nothing else: the exit code is what it is without it."),
 )
 """Question and consequence of *settled* while there is an alarm."""
-_RESENDS: Final[Mapping[ShipmentState, Text]] = {
-    ShipmentState.REJECTED: Text("The same file is sealed anew, under a new MsgId; the next kpr-send send sends it."),
-    ShipmentState.FAULTED: Text(
-        "The same file is sealed anew, under the same MsgId and a new message-id; the next kpr-send send sends it."
-    ),
-    ShipmentState.CANCELLED: Text(
-        "The same file is sealed anew, under the same MsgId; the next kpr-send send sends it."
-    ),
+_NEW_ID: Final = Text("The same file is sealed anew, under a new MsgId; the next kpr-send send sends it.")
+_SAME_ID: Final = Text("The same file is sealed anew, under the same MsgId; the next kpr-send send sends it.")
+_RESENDS: Final[Mapping[ShipmentState, Mapping[Transport, Text]]] = {
+    ShipmentState.REJECTED: {_AMQP: _NEW_ID, _EDI: _NEW_ID},
+    ShipmentState.FAULTED: {
+        _AMQP: Text(
+            "The same file is sealed anew, under the same MsgId and a new message-id; the next kpr-send send sends it."
+        ),
+        _EDI: Text(
+            "The same file is sealed anew, under the same MsgId and a new eb:MessageId; the next kpr-send send sends "
+            "it."
+        ),
+    },
+    ShipmentState.CANCELLED: {_AMQP: _SAME_ID, _EDI: _SAME_ID},
+}
+_WAIT_FIRST: Final = {
+    _AMQP: Text("Run kpr-send wait first: a receipt that lies on the queue decides better than any person."),
+    _EDI: Text("Run kpr-send wait first: an answer that lies in our mailbox decides better than any person."),
+}
+_REFUSED_BY: Final[Mapping[Cause, Callable[[str], Text]]] = {
+    Cause.ERROR_QUEUE: lambda at: Text("error queue, {at} (not signed)", at=at),
+    Cause.MESSAGE_ERROR: lambda at: Text("KPR's message server, {at} (signed, and verified)", at=at),
+    Cause.BOUNCED: lambda at: Text("the mail came back, {at} (not signed)", at=at),
 }
 _QUESTIONS: Final[Mapping[Decision, Callable[[str], Text]]] = {
     Decision.ARRIVED: lambda name: Text("Has FHI told you that the {name} HAS ARRIVED?", name=name),
@@ -191,7 +214,8 @@ def case_screen(case: Case, report: Report) -> Iterator[str]:
     yield from _shipment(shipment, report)
     for number, attempt in enumerate(case.attempts, start=1):
         yield from _indented(Text("attempt {number}", number=number), attempt_lines(attempt))
-    yield from _indented(Text("sealed"), [f"sha256 {shipment.sealed_sha256}", f"message-id {shipment.message_id}"])
+    named = f"{ID_ON_THE_WAY[shipment.transport]} {shipment.message_id}"
+    yield from _indented(Text("sealed"), [f"sha256 {shipment.sealed_sha256}", named])
 
 
 def open_decisions(case: Case, *, letter: str) -> Iterator[str]:
@@ -203,15 +227,14 @@ def open_decisions(case: Case, *, letter: str) -> Iterator[str]:
     """
     yield ""
     if awaits_answer(case.shipment):
-        first = Text("Run kpr-send wait first: a receipt that lies on the queue decides better than any person.")
-        yield f"  {say(first)}"
+        yield f"  {say(_WAIT_FIRST[case.shipment.transport])}"
         yield f"  {say(Text('Else send this to kpr@fhi.no, and decide by the answer:'))}"
         yield _RULE
         yield letter.rstrip()
         yield _RULE
     if case.may_be_resent:
         yield say(Text("  kpr-send resend {msg_id} --reason TEXT", msg_id=case.shipment.msg_id))
-        yield f"      {say(_RESENDS[case.shipment.state])}"
+        yield f"      {say(_RESENDS[case.shipment.state][case.shipment.transport])}"
     for decision in case.open_to:
         named = (case.shipment.msg_id, decision.value)
         yield say(Text("  kpr-send resolve {msg_id} --{decision} --reason TEXT", msg_id=named[0], decision=named[1]))
@@ -236,14 +259,14 @@ def _question(shipment: Shipment, decision: Decision) -> tuple[Text, Text]:
     if shipment.alarm and decision is Decision.SETTLED:
         return _OF_ALARM
     name = f"{shipment.type.norwegian} ({shipment.msg_id})"
-    return _QUESTIONS[decision](name), _CONSEQUENCES[decision]
+    return _QUESTIONS[decision](name), _CONSEQUENCES[decision](shipment)
 
 
 def resend_question(shipment: Shipment) -> str:
     """Return what is asked before a shipment's content is released to be sent again."""
     name = f"{shipment.type.norwegian} ({shipment.msg_id})"
     asked = Text("Is what went wrong put right, and is the {name} to be sent again?", name=name)
-    return say(paragraph(asked, _RESENDS[shipment.state]))
+    return say(paragraph(asked, _RESENDS[shipment.state][shipment.transport]))
 
 
 def verification_screen(
@@ -314,7 +337,7 @@ def _heading(submission: Submission) -> str:
 
 
 def _shipment(shipment: Shipment, report: Report) -> Iterator[str]:
-    yield f"  {shipment.type.norwegian} ({shipment.type.value}): {say(standing(shipment).words)}"
+    yield f"  {shipment.type.norwegian} ({shipment.type.value}): {say(standing(shipment).of(shipment))}"
     yield from _indented(Text("MsgId"), [shipment.msg_id])
     sent = Text(
         "{evidence}, attempts {attempts}, {size:,} bytes sealed",
@@ -362,11 +385,9 @@ def log_screen(decided: Sequence[JournalEvent]) -> Iterator[str]:
 
 
 def _error_message(message: ErrorMessage | None) -> Iterator[str]:
-    """Yield what the error queue said, if it did."""
+    """Yield what refused it without being a receipt, if anything did."""
     if message is not None:
-        yield from _indented(
-            Text("fault"), [Text("error queue, {at} (not signed)", at=rfc3339(message.at)), message.text]
-        )
+        yield from _indented(Text("fault"), [_REFUSED_BY[message.cause](rfc3339(message.at)), message.text])
 
 
 def _receipt(receipt: Receipt, *, with_detail: bool = False) -> Iterator[str]:

@@ -16,7 +16,7 @@ from kpr_sender.errors import EXIT_OK, EXIT_OK_MEANING
 from kpr_sender.journal.values import CREATED, JournalEvent
 from kpr_sender.model import Environment, Language, Receipt, Shipment
 from kpr_sender.profiles.profile import norwegian_time
-from kpr_sender.render.history import words_of_history
+from kpr_sender.render.history import ID_ON_THE_WAY, REFUSED_BY, words_of_history
 from kpr_sender.render.html import escape, page
 from kpr_sender.render.language import say, speaking
 from kpr_sender.report import Report
@@ -64,7 +64,6 @@ _WORDS: Final = {
     "on": Text("The way on"),
     "nothing": Text("Nothing is submitted."),
     "msg_id": Text("MsgId"),
-    "message_id": Text("message-id"),
     "sent": Text("Sent"),
     "receipts": Text("Receipts"),
     "no_receipt": Text("No receipt yet."),
@@ -78,7 +77,6 @@ _WORDS: Final = {
     "when": Text("When"),
     "what": Text("What"),
     "shipment": Text("Shipment"),
-    "error_queue": Text("Error queue"),
     "exit_code": Text("Exit code"),
 }
 
@@ -258,12 +256,12 @@ def _shipment(look: PageLook, line: MunicipalityLine, shipment: Shipment) -> dic
     message = shipment.error_message
     return {
         "name": _name(shipment),
-        "state": known.words,
+        "state": known.of(shipment),
         "advice": advice,
         "msg_id": shipment.msg_id,
-        "message_id": shipment.message_id,
+        "message_id": (ID_ON_THE_WAY[shipment.transport], shipment.message_id),
         "sent": "" if shipment.published_at is None else _moment(shipment.published_at),
-        "error_queue": "" if message is None else message.condition or "-",
+        "refused": None if message is None else (REFUSED_BY[message.cause], message.condition or "-"),
         "receipts": list(map(_receipt, shipment.receipts)),
     }
 

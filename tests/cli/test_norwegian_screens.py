@@ -38,7 +38,7 @@ _ENGLISH: Final = re.compile(
 )
 _NO_OUTCOME: Final = Outcome(
     *(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, "amqp:connection:forced", "noden gikk ned"),
-    InDoubt(Text("An earlier run ended before the bus had answered.")),
+    InDoubt(Text("An earlier run ended before the outcome of the transfer was known.")),
 )
 _NOT_SENT: Final = Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, error=BusUnreachable(Text("The bus is closing.")))
 

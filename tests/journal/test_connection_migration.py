@@ -217,7 +217,7 @@ def test_what_was_sealed_anew_or_let_go_before_there_were_versions_is_known(tmp_
         # It was let go under the message-id that the bus may have seen: sealed anew it gets another, and no other way.
         anew = new_shipment(MessageType.KPR_IDE, msg_id="two", sealed_bytes=3, sealed=in_chunks(b"abc"))
         anew = dataclasses.replace(anew, payload_sha256=digests[1], payload_bytes=1)
-        with pytest.raises(InternalError, match="offered to the bus"):
+        with pytest.raises(InternalError, match="was offered before"):
             journal.reseal(anew, why="Another certificate.")
         now = journal.reseal(
             dataclasses.replace(anew, message_id="bus-new", certificates=_NEXT, sealed=[b"abc"]), why="Another."

@@ -96,7 +96,7 @@ def test_another_shipment_or_half_of_it_changes_nothing(stored: JournalStorage, 
             "UPDATE event SET details = json_set(details, '$.was_sealed_sha256', 'x') WHERE what = 'resealed'",
             "sealed anew from another digest than it had",
         ),
-        (_BEGUN_BEFORE, "sealed anew after it was offered to the bus"),
+        (_BEGUN_BEFORE, "sealed anew after it was offered"),
     ],
 )
 def test_a_history_that_does_not_fit_is_found(stored_in_file: SqliteStorage, tampering: str, text: str) -> None:

@@ -52,6 +52,7 @@ def test_json_is_schema_2_and_holds_no_detail_text() -> None:
         "state",
         "msg_id",
         "message_id",
+        "transport",
         "earlier",
         "settled",
         "attempts",

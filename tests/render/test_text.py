@@ -29,7 +29,10 @@ def _screen(state: ShipmentState) -> list[str]:
 def test_every_state_has_a_screen_that_ends_with_what_to_do(state: ShipmentState) -> None:
     report, shown = told(pair(state, state)), _screen(state)
 
-    assert sum(standing(shipment).words in line for line in shown for shipment in report.submission.shipments[:1]) == 2
+    assert (
+        sum(standing(shipment).of(shipment) in line for line in shown for shipment in report.submission.shipments[:1])
+        == 2
+    )
     assert shown[1] == "A remark."
     assert shown[-2] == f"  Exit code   {report.exit_code}"
     assert shown[-1] == f"  What to do  {report.next_step}"
