@@ -18,14 +18,17 @@ from kpr_sender.fleet.supervisor import GRACE_SECONDS
 from kpr_sender.render.fleet import FleetLine
 
 if TYPE_CHECKING:
-    from kpr_sender.tasks.port import TaskEngine
+    from kpr_sender.tasks.port import TaskEngine, Tasks
 
 _LOOK_SECONDS: Final = 0.5
+_BEGINNING_SECONDS: Final = 3.0
+"""How long a worker that has begun to put its municipalities in takes from one to the next, at most."""
 
 
 def engine_with_workers(fleet: FleetFile, only: tuple[str, ...]) -> TaskEngine | None:
     """Return the engine whose workers can be asked; None where the runs are to be begun here.
 
+    They are begun here, too, where the workers that live look after others alone: of another fleet file, or of --only.
     Whatever keeps them from being asked is no error: each run says what is wrong with its own municipality.
     """
     chosen = fleet.only(only)
@@ -35,9 +38,21 @@ def engine_with_workers(fleet: FleetFile, only: tuple[str, ...]) -> TaskEngine |
         engine = task_engine(database_of(chosen, fleet.path), fleet.environment)
         engine.require_tables()
         with engine.opened() as tasks:
-            return engine if tasks.has_workers() else None
+            return engine if tasks.has_workers() and not _some_are_left_out(tasks, fleet, chosen) else None
     except KprError:
         return None
+
+
+def _some_are_left_out(tasks: Tasks, fleet: FleetFile, chosen: tuple[FleetMunicipality, ...]) -> bool:
+    """Tell whether no worker looks after one of them; a worker that has just begun comes to them one by one."""
+    within = fleet.settings.time_limit + 2 * fleet.settings.every  # a worker may have no place free so long
+    queues, before = queues_of(chosen), frozenset[str]()
+    while left := tasks.left_out(queues, within):
+        if left == before:
+            return True
+        before = left
+        time.sleep(_BEGINNING_SECONDS)
+    return False
 
 
 def follow(

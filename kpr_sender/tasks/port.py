@@ -49,6 +49,9 @@ class Tasks(Protocol):
     def has_workers(self) -> bool:
         """Tell whether workers for this environment are there."""
 
+    def left_out(self, queues: Iterable[str], seconds: float) -> frozenset[str]:
+        """Return those that no worker has had a look at in so many seconds, where workers have looked at others."""
+
 
 class TaskEngine(Protocol):
     """Tasks of one environment in one database."""

@@ -52,6 +52,12 @@ _VERSIONS: Final = """
     SELECT (SELECT count(*) FROM kpr_sender.migration) AS of_journal,
            (SELECT count(*) FROM kpr_tasks.applied) AS of_tasks
 """
+_SCHEDULED: Final = """
+    SELECT DISTINCT periodic_id AS channel FROM procrastinate_periodic_defers
+    WHERE task_name = %(task)s AND starts_with(periodic_id, %(ours)s)
+          AND defer_timestamp > extract(epoch FROM now()) - %(seconds)s
+"""
+"""The receipts queues of which a worker has put a task in by its schedule, not longer ago than that."""
 _LONGEST_CHANNEL: Final = 40
 """Procrastinate's prefix and this are less than the 64 bytes that a channel of NOTIFY may have."""
 _SIGNS: Final = 3
@@ -227,6 +233,16 @@ class _OpenTasks:
             name=_worker_name(self.environment),
         )
         return int(row["number"]) > 0
+
+    def left_out(self, queues: Iterable[str], seconds: float) -> frozenset[str]:
+        """Return those that workers let lie while they look after others, by their schedules."""
+        rows = self.app.connector.get_sync_connector().execute_query_all(
+            _SCHEDULED, task=TASK, ours=f"{self.environment.value}/", seconds=seconds
+        )
+        scheduled = {row["channel"] for row in rows}
+        if not scheduled:
+            return frozenset()  # they have only begun
+        return frozenset(queue for queue in queues if channel_of(self.environment, queue) not in scheduled)
 
 
 @dataclass(slots=True)

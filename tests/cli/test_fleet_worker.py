@@ -33,9 +33,9 @@ _LEFT_BEHIND = """
 Command = Callable[..., tuple[int, str, str]]
 
 
-def in_database(folder: Path, database: Database, *names: str, own: str = "") -> Fleet:
+def in_database(folder: Path, database: Database, *names: str, own: str = "", every: str = "1m") -> Fleet:
     """Set a fleet up whose journals are in a database."""
-    made = fleet(folder, *names, own=own)
+    made = fleet(folder, *names, own=own, fleet=f'every = "{every}"')
     # A file: processes begin with the environment that the tests' process had when it began its first one.
     secret = folder / "password"
     secret.write_text(PASSWORD, "utf-8")
@@ -90,6 +90,19 @@ def test_send_asks_the_workers_follows_them_and_a_worker_ends_with_0(
     lines = [json.loads(line) for line in log.splitlines()]
     assert {line["municipality"] for line in lines if line["event"] == "municipality"} == {"1103", "4601"}
     assert {line["exit_code"] for line in lines if line["event"] == "municipality"} == {0}
+
+
+def test_send_runs_here_where_the_workers_that_live_look_after_others_alone(
+    tmp_path: Path, own_postgres: Database, command: Command
+) -> None:
+    made = in_database(tmp_path, own_postgres, "1103", "4601", every="1s")
+    assert command(*options(made), "--municipality", "1103", "journal", "migrate")[0] == 0
+    with worker(made, "--only", "1103") as process:
+        begun(process)
+        until(lambda: command(*options(made), "--municipality", "1103", "status")[0] == 0)
+        code, out, _ = command("--json", *options(made), "fleet", "send", "--only", "4601")
+    (here,) = json.loads(out)["municipalities"]
+    assert (code, here["result"]["state"], here["seconds"] > 0) == (0, "delivered", True)
 
 
 def test_journals_in_files_or_in_two_databases_are_refused(

@@ -141,6 +141,19 @@ def test_workers_of_one_environment_share_its_queues_and_take_nothing_else(own_p
         assert tasks.left(numbers(foreign, unknown)) == numbers(foreign, unknown)
 
 
+def test_what_workers_leave_out_is_known_once_they_have_looked_at_others(own_postgres: Database) -> None:
+    engine = engine_of(own_postgres)
+    three = ("1_async", "2_async", f"{'9' * 60}_async")
+    with engine.opened() as tasks, ProcrastinateEngine(own_postgres.settings(), TEST).opened() as others:
+        assert tasks.left_out(three, 60) == frozenset()
+        with working(engine, "1_async", three[2], every=1) as worker:
+            until(lambda: {"1_async", three[2]} <= {*worker.queues})
+            assert tasks.left_out(three, 60) == {"2_async"}
+            assert others.left_out(three, 60) == frozenset(), "another environment's are no sign"
+        rows(own_postgres, "UPDATE procrastinate_periodic_defers SET defer_timestamp = defer_timestamp - 100")
+        assert tasks.left_out(three, 60) == frozenset(), "all are gone: the next ones may be others"
+
+
 def test_the_schedule_looks_again_and_a_look_that_fails_is_not_tried_again(own_postgres: Database) -> None:
     engine = engine_of(own_postgres)
 
