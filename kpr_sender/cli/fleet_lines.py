@@ -136,7 +136,7 @@ def fleet_answer(invocation: Invocation, command: str, fleet: FleetFile, lines: 
         return called(by_name[line.name]).completed(text)
 
     quiet = [
-        f"kpr-send: {line.name}: {completed(line, concern(line))}"
+        f"kpr-send: {line.name}: {completed(line, concern(line, alone=True))}"
         for line in by_urgency(lines)
         if line.error is not None and line.error.fault is not Fault.NOBODY
     ]

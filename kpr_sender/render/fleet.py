@@ -157,8 +157,13 @@ def fleet_screen(
             yield f"{line.name}  {completed(line, text)}"
 
 
-def concern(line: FleetLine) -> str:
-    """Return what a person should do about one municipality; empty where that is nothing."""
+def concern(line: FleetLine, *, alone: bool = False) -> str:
+    """Return what a person should do about one municipality, whose name is in front; empty where that is nothing.
+
+    Args:
+        line: What is known of it.
+        alone: Whether there is no table above it.
+    """
     said = []
     if line.killed:
         said.append(say(Text("Its run took too long and had to be ended; this is what its journal says.")))
@@ -167,8 +172,10 @@ def concern(line: FleetLine) -> str:
     elif line.timed_out:
         said.append(say(Text("Its run took too long and was asked to end; this is what is known.")))
     # Where nothing is submitted the table says all that there is to say.
-    if line.error is not None and line.error.fault is not Fault.NOBODY and not isinstance(line.error, NothingSubmitted):
-        said.append(say(paragraph(line.error.placed, line.error.next_step)))
+    known = line.error is None or (isinstance(line.error, NothingSubmitted) and not alone)
+    if line.error is not None and not known and line.error.fault is not Fault.NOBODY:
+        # What is wrong with its configuration names it already.
+        said.append(say(paragraph(line.error.placed, line.error.next_step)).removeprefix(f"{line.name}: "))
     return " ".join((*said, *line.remarks))
 
 

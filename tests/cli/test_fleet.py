@@ -75,12 +75,15 @@ def test_status_is_read_from_all_journals_and_those_who_need_a_person_come_first
 
     rows = [line.split()[0] for line in out.splitlines() if line[:4].isdigit() and "KOMMUNE" in line]
     assert rows == ["5401", "5001", "4601", "1103"]
+    assert f"5401  {made.path}: report.year: " in out
     assert code == 78
     assert "levert" in next(line for line in out.splitlines() if line.startswith("1103"))
     assert command("-q", *options(made), "fleet", "status", "--only", "4601,1103") == (80, "", "")
     code, out, err = command("-q", *options(made), "fleet", "status")
     assert (code, out) == (78, "")
-    assert [line.split(": ")[1] for line in err.splitlines()] == ["5401", "5001"]
+    of_5401, of_5001 = err.splitlines()
+    assert of_5401.startswith(f"kpr-send: 5401: {made.path}: report.year: "), "it is named once"
+    assert of_5001.startswith("kpr-send: 5001: Nothing is submitted for 2024 yet"), "no table says it here"
     code, out, _ = command("--json", *options(made), "fleet", "status", "--only", "1103,4601")
     value = json.loads(out)
     assert (code, value["exit_code"], value["counts"]) == (80, 80, {"0": 1, "80": 1})
