@@ -17,7 +17,7 @@ from kpr_sender.errors import EXIT_OK, KprError
 from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.values import CREATED, DECISIONS, REVIEWED, JournalEvent
 from kpr_sender.lifecycle import words_of
-from kpr_sender.model import ARRIVED, Environment, Submission, rfc3339
+from kpr_sender.model import ARRIVED, Environment, Submission, SubmissionState, rfc3339
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.result import environment_mark, error_beside_replacement, error_of, named
 from kpr_sender.settings.values import Settings
@@ -258,22 +258,31 @@ class Report:
     def good(self) -> Text:
         """Return what is known where there is no error."""
         if self.replacement is not None:
-            return Text(
-                "{submission} is replaced by {latest}, which is delivered.",
-                submission=self.submission.submission_id,
-                latest=self.latest.submission_id,
-            )
-        settled = [shipment for shipment in self.submission.shipments if shipment.settled]
-        if not settled:
-            return Text("Both shipments are delivered: FHI has confirmed them.")
-        states = all_of(
-            Text("{shipment} is {state}", shipment=named([shipment]), state=words_of(shipment.state))
-            for shipment in settled
-        )
-        return Text("A person has settled it, nothing is left to do: {states}.", states=states)
+            submission, latest = self.submission.submission_id, self.latest
+            if latest.state is SubmissionState.DELIVERED:
+                return Text(
+                    "{submission} is replaced by {latest}, which is delivered.",
+                    submission=submission,
+                    latest=latest.submission_id,
+                )
+            replaced = Text("{submission} is replaced by {latest}.", submission=submission, latest=latest.submission_id)
+            return paragraph(replaced, _ended(latest))
+        return _ended(self.submission)
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints: see ``kpr_sender.render.json.report_json``."""
         from kpr_sender.render.json import report_json  # noqa: PLC0415 - rendering is above this module
 
         return report_json(self)
+
+
+def _ended(submission: Submission) -> Text:
+    """Return what is known of a pair of which nothing is left to do."""
+    settled = [shipment for shipment in submission.shipments if shipment.settled]
+    if not settled:
+        return Text("Both shipments are delivered: FHI has confirmed them.")
+    states = all_of(
+        Text("{shipment} is {state}", shipment=named([shipment]), state=words_of(shipment.state))
+        for shipment in settled
+    )
+    return Text("A person has settled it, nothing is left to do: {states}.", states=states)

@@ -131,6 +131,26 @@ def test_g1_what_has_no_answer_is_not_replaced_and_the_queue_is_read_first(
     assert "--replaces" not in out
 
 
+def test_what_replaced_another_and_is_settled_is_not_called_delivered(desk: Desk, fhi: Fhi) -> None:
+    first, _ = desk.sent(ACCEPTED, ACCEPTED)
+    answer(desk, fhi, *desk.bus.taken, status="2")
+    desk.kommune.new_extract()
+    with desk.client() as client:
+        newer, other = client.submit(replaces=first.submission_id, reason=REASON).submission.shipments
+        client.handle(error_queue_message(desk.bus.taken[2]))
+        client.handle(fhi.answer(desk.bus.taken[3])[0])
+        client.settle(newer.msg_id, reason=REASON, by="Kari Vakt")
+
+    code, out = status(desk, first.submission_id)
+
+    assert code == 0
+    assert "delivered" not in out.splitlines()[0]
+    assert out.startswith(
+        f"TEST lokal: {first.submission_id} is replaced by {other.submission_id}. A person has settled it, nothing is "
+        f"left to do: KPR_IPL (MsgId {newer.msg_id}) is faulted."
+    )
+
+
 def test_a_shared_queue_keeps_nothing_sealed_from_being_sent(desk: Desk) -> None:
     desk.sent(ACCEPTED, NOT_SENT)
     memory = LookMemory(beside(desk.kommune.journal))
