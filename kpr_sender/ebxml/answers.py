@@ -19,7 +19,7 @@ from lxml import etree
 from kpr_sender.cms.port import ProtectionRefused
 from kpr_sender.ebxml import signature
 from kpr_sender.ebxml.canonical import MAX_BYTES
-from kpr_sender.ebxml.envelope import DS, EB, SOAP, XLINK, EbxmlError, ErrorCode, Severity, SignedReference
+from kpr_sender.ebxml.envelope import DS, EB, SOAP, XLINK, EbxmlError, Severity, SignedReference
 from kpr_sender.ebxml.read_mail import Mail, MailPart
 from kpr_sender.ebxml.reports import Bounce, Other, SoapFault, server_report, soap_fault, words
 from kpr_sender.ebxml.signature import SHA256_ONLY, SignaturePolicy
@@ -67,12 +67,10 @@ class Assurance:
         certificate: Which of the receiver's certificates signed it, and all that was read of it; None where it is not
             verified. Whether it is valid now is ``certificates.check``'s matter.
         problem: Why it is not verified, as a clause with *it* for the message; empty where it is.
-        code: What a MessageError about it would say; only to whoever is known, and never about a signal.
     """
 
     certificate: Certificate | None = None
     problem: str = ""
-    code: ErrorCode = ErrorCode.SECURITY_FAILURE
 
     @property
     def is_verified(self) -> bool:
@@ -209,7 +207,7 @@ def _ebxml(mail: Mail, soap: MailPart, claimed: etree._Element, correspondence: 
     try:
         _check(mail, verified.root, correspondence)
     except _UnfitMessage as error:
-        assurance = Assurance(problem=said(error), code=error.code)
+        assurance = Assurance(problem=said(error))
     return _message(mail, verified.root, assurance, verified.references)
 
 
@@ -219,17 +217,13 @@ _NOT_ASKED: Final = Text("it was not verified")
 class _UnfitMessage(Exception):
     """A message whose signature is valid, and which is not for us or does not say what it must."""
 
-    def __init__(self, problem: Text, code: ErrorCode = ErrorCode.INCONSISTENT) -> None:
-        super().__init__(problem)
-        self.code = code
-
 
 def _check(mail: Mail, root: etree._Element, correspondence: Correspondence) -> None:
     message = _block(root, "Header", f"{EB}MessageHeader")
     if message is None:
         raise _UnfitMessage(Text("it has no MessageHeader"))
     if message.get(f"{EB}version", "2.0") != "2.0":
-        raise _UnfitMessage(Text("it is of another version than ebXML Messaging 2.0"), ErrorCode.NOT_SUPPORTED)
+        raise _UnfitMessage(Text("it is of another version than ebXML Messaging 2.0"))
     header = _header(message)
     if header.from_her_id != correspondence.their_her_id:
         raise _UnfitMessage(Text("it is not from the receiver that we send to"))
@@ -239,9 +233,7 @@ def _check(mail: Mail, root: etree._Element, correspondence: Correspondence) -> 
         raise _UnfitMessage(Text("it has no MessageId"))
     for block in root.iterfind(f"{SOAP}Header/*"):
         if block.get(f"{SOAP}mustUnderstand") in {"1", "true"} and block.tag not in _KNOWN_BLOCKS:
-            raise _UnfitMessage(
-                Text("it has a block that must be understood, and that ebXML does not know"), ErrorCode.NOT_SUPPORTED
-            )
+            raise _UnfitMessage(Text("it has a block that must be understood, and that ebXML does not know"))
     if all(root.find(path) is None for path in _OF_A_SIGNAL):
         _check_payload(mail, root)
 
@@ -251,11 +243,9 @@ def _check_payload(mail: Mail, root: etree._Element) -> None:
         raise _UnfitMessage(Text("it has more in its Body than a Manifest"))
     part = _payload_part(mail, root)
     if part is None or part.problem:
-        raise _UnfitMessage(
-            Text("its Manifest does not name exactly one part that is there and can be read"), ErrorCode.MIME_PROBLEM
-        )
+        raise _UnfitMessage(Text("its Manifest does not name exactly one part that is there and can be read"))
     if part.content_type not in _SEALED_TYPES:
-        raise _UnfitMessage(Text("its payload is not sealed: it is no application/pkcs7-mime"), ErrorCode.MIME_PROBLEM)
+        raise _UnfitMessage(Text("its payload is not sealed: it is no application/pkcs7-mime"))
 
 
 def _payload_part(mail: Mail, root: etree._Element) -> MailPart | None:

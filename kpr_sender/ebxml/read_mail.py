@@ -63,16 +63,12 @@ class MailPart:
         content_id: Without angle brackets; empty for none.
         body: Decoded; empty where it could not be.
         problem: Why it could not be decoded; empty where it was.
-        encoding: Content-Transfer-Encoding in lower case; empty for none.
-        parameters: Of Content-Type, names in lower case.
     """
 
     content_type: str = field(repr=False)
     content_id: str = field(repr=False)
     body: bytes = field(repr=False)
     problem: str
-    encoding: str = field(repr=False)
-    parameters: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +76,12 @@ class Mail:
     """A mail that may be ebXML, or a server's report.
 
     Attributes:
-        content_type: ``text/xml``, ``multipart/related`` or ``multipart/report``.
         headers: Those that ebXML knows, by name as here; empty where one is not there. Others' words: not shown.
-        parameters: Of Content-Type, names in lower case.
         parts: In order, on all levels.
         soap: The part with the envelope; None in a report.
     """
 
-    content_type: str
     headers: Mapping[str, str | None] = field(repr=False)
-    parameters: Mapping[str, str] = field(repr=False)
     parts: tuple[MailPart, ...]
     soap: MailPart | None
 
@@ -120,15 +112,15 @@ def read(raw: bytes, bounds: MailBounds = USUAL_BOUNDS) -> Mail | NotEbxml:
         if content_type not in {TEXT_XML, MULTIPART_RELATED, MULTIPART_REPORT}:
             return NotEbxml(Text("it is no ebXML message: its content is of another type"))
         parts = tuple(_parts(head, body, bounds))
+        soap = None if content_type == MULTIPART_REPORT else _soap(head, parts)
     except _Beyond as error:
         return NotEbxml(error.reason)
-    soap = None if content_type == MULTIPART_REPORT else _soap(head, parts)
     if content_type != MULTIPART_REPORT:
         if soap is None:
             return NotEbxml(Text("it is no ebXML message: it has no part of text/xml"))
         if soap.problem:
             return NotEbxml(soap.problem)
-    return Mail(content_type, {name: _header(head, name) for name in _HEADERS}, _parameters(head), parts, soap)
+    return Mail({name: _header(head, name) for name in _HEADERS}, parts, soap)
 
 
 def may_be_read(beginning: bytes) -> bool:
@@ -251,8 +243,6 @@ def _part(head: Message, body: memoryview) -> MailPart:
         content_id=(_header(head, "Content-ID") or "").strip().removeprefix("<").removesuffix(">").strip(),
         body=decoded,
         problem=problem,
-        encoding=encoding,
-        parameters=_parameters(head),
     )
 
 

@@ -56,14 +56,12 @@ class SmtpProbe:
         size: The largest mail that it takes, in bytes; 0 where it does not say.
         logged_in: Whether it let us log in; False where no user is configured.
         dsn: Whether it reports what it cannot deliver in the form that we ask for.
-        eight_bit: Whether it takes mail of 8 bits.
     """
 
     handshake: Handshake | None
     size: int
     logged_in: bool
     dsn: bool
-    eight_bit: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,6 @@ class SmtpSender:
             size=session.size,
             logged_in=session.logged_in,
             dsn=session.offers("dsn"),
-            eight_bit=session.offers("8bitmime"),
         )
 
     def close(self) -> None:
