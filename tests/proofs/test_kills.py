@@ -25,7 +25,8 @@ from tests.proofs.kill_runs import SCENES, Scene, Stop, kill_town, run_server
 _PAIRS: Final = 1_200
 _PAIRS_A_TURN: Final = 250  # at least: where the recovery is over before its stop, there is no pair
 _REPEATED: Final = 8  # points that a recovery reaches once more, about
-ANSWERS = [dict(zip(MessageType, pair, strict=True)) for pair in itertools.product(Answer, repeat=2)]
+_OF_FHI: Final = (Answer.POSITIVE, Answer.NEGATIVE, Answer.NONE)
+ANSWERS = [dict(zip(MessageType, pair, strict=True)) for pair in itertools.product(_OF_FHI, repeat=2)]
 
 
 def _named(answers: Answers) -> str:
