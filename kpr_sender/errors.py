@@ -176,7 +176,7 @@ class ReceiptUnverified(KprError):
 
     code, exit_code, fault = "receipt-unverified", 76, Fault.RECEIVER
     meaning = Text("a receipt failed verification")
-    advice = Text("Do not send again. Check the receiver's certificates in the configuration, then contact kpr@fhi.no.")
+    advice = Text("Do not send again. Check the receiver's certificates with kpr-send certs, then contact kpr@fhi.no.")
 
 
 class EvidenceNotGenuine(KprError):
