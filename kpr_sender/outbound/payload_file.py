@@ -152,12 +152,13 @@ def named_file(settings: Settings, message_type: MessageType, named: Path | None
     if path is None:
         from kpr_sender.settings.rehearsal import BUILT_IN  # noqa: PLC0415 - only where there is nothing to send
 
+        next_step = Text("Name it on the command line or in {origin}.", origin=settings.origin)
+        if settings.files.drop is not None:
+            next_step = Text("Name it on the command line: it lies in a folder below {drop}.", drop=settings.files.drop)
         raise InputMissing(
             Text("No {norwegian} is named.", norwegian=message_type.norwegian),
             where=f"files.{message_type.norwegian}",
-            next_step=_NAME_THEM
-            if settings.origin == BUILT_IN
-            else Text("Name it on the command line or in {origin}.", origin=settings.origin),
+            next_step=_NAME_THEM if settings.origin == BUILT_IN else next_step,
         )
     return path
 

@@ -76,3 +76,14 @@ def test_another_file_is_65_and_a_missing_one_66(desk: Desk, faulted: Shipment) 
     assert desk.command("resend", faulted.msg_id, other, *BECAUSE, "--yes").code == 65
     assert desk.command("resend", faulted.msg_id, other + "x", *BECAUSE, "--yes").code in {64, 66}
     assert desk.shipment(faulted.msg_id) == faulted
+
+
+def test_with_a_drop_folder_it_is_said_where_the_file_lies(desk: Desk, faulted: Shipment) -> None:
+    """``files.fagmelding``, which does not go with ``files.drop``, is no place to name it."""
+    drop = desk.kommune.folder / "in"
+    drop.mkdir()
+    desk.kommune.configure({"files": {"fagmelding": None, "identmelding": None, "drop": "in"}})
+    arguments = ("resend", faulted.msg_id, *BECAUSE, "--yes")
+    refused = desk.command(*arguments)
+    assert (refused.code, f"Name it on the command line: it lies in a folder below {drop}" in refused.err) == (66, True)
+    assert desk.command(*arguments, str(desk.kommune.fagmelding)).code == 90
