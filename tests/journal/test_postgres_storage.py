@@ -111,7 +111,7 @@ def test_a_pair_is_sent_and_every_command_of_the_journal_works(office: Office, t
         *("journal", "prune", "--before", "2100", "--reason", "ferdig", "--by", "Kari", "--yes")
     )
     assert code == 0, told
-    assert "4 receipts" in told or "2 receipts" in told, told
+    assert "receipts' content: 2." in told, told
     assert office.command("journal", "log")[0] == 0
     assert office.command("receipts")[0] == 0
     assert office.command("journal", "verify")[0] == 0
