@@ -29,8 +29,13 @@ def mark_moved(path: Path, *, moved: bool) -> None:
         connection.execute(f"PRAGMA application_id = {MOVED if moved else schema.APPLICATION_ID}")
 
 
-def require_moved(path: Path) -> None:
+def require_moved(path: Path, *, is_there: bool = True) -> None:
     """Refuse a database beside a file from which something was sent, and whose journal was not moved there.
+
+    Args:
+        path: Where the file may be.
+        is_there: Whether the database may have it; where it has nothing, a file that is marked was not moved to its
+            end.
 
     Raises:
         JournalUnwritable: There is such a file, or it cannot be read.
@@ -39,12 +44,23 @@ def require_moved(path: Path) -> None:
         return
     with closing(connect(path, "ro")) as connection, translated(path):
         try:
-            if _written(connection) != schema.APPLICATION_ID or not _has_submissions(connection):
+            written = _written(connection)
+            in_the_way = written == schema.APPLICATION_ID or (written == MOVED and not is_there)
+            if not in_the_way or not _has_submissions(connection):
                 return
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 return
             raise
+    if written == MOVED:
+        raise JournalUnwritable(
+            Text("The journal in this file was to be moved to a database, and this database does not have it."),
+            where=str(path),
+            next_step=Text(
+                "Nothing was sent. Run kpr-send journal move --to URL again, with URL as in journal.url: it goes on "
+                "from there. If another database has it, name that one in journal.url."
+            ),
+        )
     raise JournalUnwritable(
         Text("The journal in this file was not moved to the database, which does not know what was sent from it."),
         where=str(path),

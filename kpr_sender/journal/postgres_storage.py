@@ -73,7 +73,7 @@ class PostgresStorage:
         lease = self._lease()
         store = PostgresStore(self.settings, lease.number, lease.holder)
         try:
-            return PostgresJournal(
+            journal = PostgresJournal(
                 store,
                 self.environment,
                 lease,
@@ -81,10 +81,13 @@ class PostgresStorage:
                 who=who,
                 quiet_seconds=LEASE_SECONDS + self.bus.publish_timeout + self.bus.idle_timeout,
             )
+            if _has_nothing(store):
+                self._require_moved(is_there=False)
         except BaseException:
             store.close()
             lease.release()
             raise
+        return journal
 
     @contextmanager
     def reading(self) -> Iterator[JournalView | None]:
@@ -205,10 +208,10 @@ class PostgresStorage:
         self._require_moved()
         marks_of(self.settings).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def _require_moved(self) -> None:
+    def _require_moved(self, *, is_there: bool = True) -> None:
         """Refuse it beside a file that was sent from: both would be sent from, and neither knows of the other."""
         if not self.taking_over:
-            moved.require_moved(self.settings.path)
+            moved.require_moved(self.settings.path, is_there=is_there)
 
     def _lease(self) -> Lease:
         return Lease.take(self.settings, self.environment, self._queue, now=self.now)
@@ -247,5 +250,11 @@ class PostgresStorage:
 
     def _require_not_lost(self) -> None:
         """Refuse to say that nothing was ever stored where the mark, or a file that was not moved, says otherwise."""
-        self._require_moved()
         recovery.require_not_lost(marks_of(self.settings))
+        self._require_moved(is_there=False)
+
+
+def _has_nothing(store: PostgresStore) -> bool:
+    """Tell whether nothing was ever stored in a journal, nor accepted by a person."""
+    with store.reading() as database:
+        return database.execute(sql.HAS_SOMETHING).fetchone() is None

@@ -252,6 +252,7 @@ RELEASE_FORGOTTEN: Final = """
     UPDATE forgotten SET released_at = :at, released_by = :who, released_why = :why
     WHERE msg_id = :msg_id AND released_at IS NULL
 """
+HAS_SOMETHING: Final = "SELECT 1 FROM submission UNION ALL SELECT 1 FROM acceptance LIMIT 1"
 ACCEPTANCES: Final = "SELECT at, found, why, who FROM acceptance ORDER BY acceptance_id"
 DECISIONS_OF_JOURNAL: Final = """
     SELECT at, '' AS msg_id, 'journal-accepted' AS what, why, who, found FROM acceptance

@@ -112,7 +112,12 @@ def test_g1_a_move_that_fails_or_dies_leaves_one_journal_that_can_be_sent_from(
         with pytest.raises(KeyboardInterrupt):
             file.move_to(target, who="vakt")
     _refused(lambda: file.open(who="vakt"))
+    beside = dataclasses.replace(postgres, folder=file.settings.path.parent).storage()
+    with pytest.raises(JournalUnwritable, match="this database does not have it") as raised:
+        beside.open(who="vakt")
+    assert (raised.value.exit_code, "kpr-send journal move --to URL again" in raised.value.next_step) == (73, True)
     assert file.move_to(target, who="vakt")["submissions"] == 2
+    beside.open(who="vakt").close()
 
 
 def test_g1_a_file_that_was_moved_stays_marked_whatever_becomes_of_the_same_command_again(
