@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from kpr_sender.model import Environment as Environment
     from kpr_sender.model import ErrorMessage as ErrorMessage
     from kpr_sender.model import Language as Language
+    from kpr_sender.model import MailNote as MailNote
     from kpr_sender.model import MessageType as MessageType
+    from kpr_sender.model import NoteKind as NoteKind
     from kpr_sender.model import Party as Party
     from kpr_sender.model import Receipt as Receipt
     from kpr_sender.model import ReceiptError as ReceiptError
@@ -125,8 +127,8 @@ _HOMES: Final = {
     "kpr_sender.inbound.receipt": "Handling",
     "kpr_sender.journal.values": "JournalEvent ReceiptDocument",
     "kpr_sender.keys.port": "Keys",
-    "kpr_sender.model": "CertificateName Certificates Envelope Environment ErrorMessage Language MessageType Party "
-    "Receipt ReceiptError Shipment SourceFile Submission SubmissionState Transport Version",
+    "kpr_sender.model": "CertificateName Certificates Envelope Environment ErrorMessage Language MailNote MessageType "
+    "NoteKind Party Receipt ReceiptError Shipment SourceFile Submission SubmissionState Transport Version",
     "kpr_sender.operator.resolve": "Attempt Case Decision",
     "kpr_sender.profiles.profile": "Deadline",
     "kpr_sender.registry.port": "AddressRegistry Counterpart Provenance",

@@ -240,6 +240,31 @@ class ErrorMessage:
         return " ".join(filter(None, (said, f"({self.data})" if self.data else ""))) or Text("no more than that")
 
 
+class NoteKind(enum.StrEnum):
+    """What a mail can say of a shipment that moves nothing (EDI)."""
+
+    DELAYED = "delayed"
+    WARNING = "warning"
+    UNCOUNTED = "uncounted"
+    """An Acknowledgment that does not repeat the digests of what we sent."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class MailNote:
+    """What mails of a kind say of a shipment under its present ids, which moves nothing.
+
+    Attributes:
+        since: When the first of them came, UTC.
+        condition: The last one's code; may be empty, as ``description`` may.
+    """
+
+    kind: NoteKind
+    since: datetime
+    condition: str
+    description: str
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """The file that a shipment's payload was read from.
@@ -288,6 +313,7 @@ class Shipment(Lifecycle):
         arrived_at: When a person last said that it has arrived; None where none did.
         pruned_at: When a person last had its sealed bytes and its receipts' content removed; None where none did.
         transport: Which way it goes under its present ids.
+        noted: What mails say of it and moves nothing, one of each kind, the oldest first.
     """
 
     msg_id: str
@@ -309,6 +335,7 @@ class Shipment(Lifecycle):
     arrived_at: datetime | None = None
     pruned_at: datetime | None = None
     transport: Transport = Transport.AMQP
+    noted: tuple[MailNote, ...] = ()
 
     @property
     def id_is_sealed(self) -> bool:

@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Final
 
 from kpr_sender.messages.error_conditions import advice
-from kpr_sender.model import Shipment, Transport, rfc3339
-from kpr_sender.states import ShipmentState, was_offered
-from kpr_sender.texts import Text
+from kpr_sender.model import MailNote, NoteKind, Shipment, Transport, rfc3339
+from kpr_sender.states import UNANSWERED, ShipmentState, was_offered
+from kpr_sender.texts import Text, quoted
 
 _S = ShipmentState
 
@@ -261,6 +261,16 @@ EVIDENCE: Final[tuple[tuple[Callable[[Shipment], bool], Callable[[Shipment], Tex
 """What the journal has of its way out: the first that holds."""
 
 
+_NOTES: Final[Mapping[NoteKind, Callable[[str], Text]]] = {
+    NoteKind.DELAYED: lambda since: Text("mail delayed since {since}", since=since),
+    NoteKind.WARNING: lambda since: Text("KPR's message server warns, since {since}", since=since),
+    NoteKind.UNCOUNTED: lambda since: Text(
+        "an acknowledgement that does not name what we sent, since {since}: it does not count", since=since
+    ),
+    NoteKind.OTHER: lambda since: Text("a mail says something of it, since {since}", since=since),
+}
+
+
 def _time(at: datetime | None) -> str:
     return "" if at is None else rfc3339(at)
 
@@ -268,6 +278,22 @@ def _time(at: datetime | None) -> str:
 def standing(shipment: Shipment) -> Standing:
     """Return what is known of a shipment by its state and history."""
     return next(one for one in STANDINGS if one.state is shipment.state and one.holds(shipment))
+
+
+def open_notes(shipment: Shipment) -> tuple[MailNote, ...]:
+    """Return what mails say of a shipment that moves nothing, while it may matter.
+
+    FHI's answer ends that, and a decision; an acknowledgement by KPR's message server ends a delay on the way there.
+    """
+    if shipment.state not in UNANSWERED or shipment.settled:
+        return ()
+    return tuple(one for one in shipment.noted if one.kind is not NoteKind.DELAYED or not shipment.acknowledged_at)
+
+
+def words_of_note(note: MailNote, *said: str) -> Text:
+    """Return what is noted, and behind it the words of others that are to be shown."""
+    what, of_others = _NOTES[note.kind](rfc3339(note.since)), quoted(*said)
+    return Text("{what} ({said})", what=what, said=of_others) if of_others else what
 
 
 def evidence(shipment: Shipment) -> Text:

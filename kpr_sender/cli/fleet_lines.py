@@ -26,7 +26,9 @@ from kpr_sender.outbound.drop import newest_waiting
 from kpr_sender.render import json
 from kpr_sender.render.fleet import FleetLine, by_urgency, concern, fleet_error, fleet_json, fleet_screen, progress
 from kpr_sender.render.language import say
+from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
+from kpr_sender.standing import open_notes, words_of_note
 from kpr_sender.texts import Text
 
 _OF_SUBMISSIONS: Final = ("send", "wait")
@@ -111,7 +113,7 @@ def line_of(one: FleetMunicipality, known: MunicipalityStatus, *, begun: bool) -
         result = json.report_json(known.report)
     else:
         result = json.nothing(known.error, environment=one.environment.value, days_left=known.days_left)
-    result, remarks = called(one).completed_steps(result), _aside(one, known.error)
+    result, remarks = called(one).completed_steps(result), (*_aside(one, known.error), *_noted(known.report))
     return FleetLine(one.name, one.title, known.error, result, begun=begun, remarks=remarks)
 
 
@@ -120,6 +122,14 @@ def _aside(one: FleetMunicipality, error: KprError | None) -> tuple[str, ...]:
     drop = one.known.files.drop if isinstance(one.known, Settings) else None
     waiting = "" if drop is None or isinstance(error, AlreadySubmitted) else newest_waiting(drop)
     return (say(Text("A new pair waits for a person: {waiting}.", waiting=waiting)),) if waiting else ()
+
+
+def _noted(report: Report | None) -> Iterator[str]:
+    """Yield what mails say of a submission that moves nothing, and that a person should see."""
+    for shipment in () if report is None else report.latest.shipments:
+        for note in open_notes(shipment):
+            name = shipment.type.norwegian
+            yield say(Text("Noted of the {name}: {what}.", name=name, what=words_of_note(note)))
 
 
 def called(one: FleetMunicipality) -> Called:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +23,7 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.inbound.mails import own_references
 from kpr_sender.journal.port import Journal
 from kpr_sender.journal.values import Signal
-from kpr_sender.model import Shipment, Transport
+from kpr_sender.model import NoteKind, Shipment, Transport
 from kpr_sender.states import Cause
 from kpr_sender.texts import Text, quoted
 
@@ -33,6 +33,12 @@ _DAMAGED: Final = Text(
     "what it acknowledges cannot be read in the journal, or is damaged there: its digests prove nothing"
 )
 _NOT_OURS: Final = Text("it names no mail of this journal")
+_SEVERE: Final = {True: (Cause.MESSAGE_ERROR, None), False: (Cause.SIGNAL_NOTED, NoteKind.WARNING)}
+_REPORTED: Final[Mapping[ReportedDelivery, tuple[Cause, NoteKind | None]]] = {
+    ReportedDelivery.FAILED: (Cause.BOUNCED, None),
+    ReportedDelivery.DELAYED: (Cause.SIGNAL_NOTED, NoteKind.DELAYED),
+    ReportedDelivery.OTHER: (Cause.SIGNAL_NOTED, NoteKind.OTHER),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,14 @@ class Read:
     Attributes:
         cause: What it does; None where it is not verified, or about nothing of ours.
         problem: Why it is not, as a clause with *it* for the mail; also what is odd about what is.
+        kind: What it is, where it moves nothing.
     """
 
     cause: Cause | None
     problem: str = ""
     condition: str = ""
     description: str = ""
+    kind: NoteKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ class SignalHandler:
             sha256=hashlib.sha256(raw).hexdigest(),
             condition=read.condition,
             description=read.description or read.problem,
+            kind=read.kind,
         )
         new = self.journal.note_signal(shipment.msg_id, read.cause, signal)
         if new:
@@ -104,13 +113,12 @@ class SignalHandler:
                 return self._acknowledgment(answer, shipment, message_id)
             case MessageError():
                 worst = answer.errors[0] if answer.errors else None
-                said = {"condition": worst.code, "description": worst.description} if worst else {}
-                is_error = answer.severity is Severity.ERROR
-                return Read(Cause.MESSAGE_ERROR if is_error else Cause.SIGNAL_NOTED, **said)
+                cause, kind = _SEVERE[answer.severity is Severity.ERROR]
+                said = (worst.code, worst.description) if worst else ("", "")
+                return Read(cause, "", *said, kind)
             case Bounce():
-                failed = answer.delivery is ReportedDelivery.FAILED
-                cause = Cause.BOUNCED if failed else Cause.SIGNAL_NOTED
-                return Read(cause, condition=answer.status, description=answer.diagnostic)
+                cause, kind = _REPORTED[answer.delivery]
+                return Read(cause, condition=answer.status, description=answer.diagnostic, kind=kind)
             case SoapFault():
                 return Read(Cause.BOUNCED, condition=answer.code, description=answer.text)
         return Read(None, _NOT_OURS)
@@ -129,9 +137,9 @@ class SignalHandler:
         sent = own_references(body, self.journal.envelope(shipment.msg_id).content_type)
         found = compare(sent, answer.references)
         if found is Digests.DIFFERENT:
-            return Read(Cause.SIGNAL_NOTED, _ANOTHER)
+            return Read(Cause.SIGNAL_NOTED, _ANOTHER, kind=NoteKind.UNCOUNTED)
         if found is not Digests.ALL and self.require_digests:
-            return Read(Cause.SIGNAL_NOTED, _NO_DIGESTS)
+            return Read(Cause.SIGNAL_NOTED, _NO_DIGESTS, kind=NoteKind.UNCOUNTED)
         return Read(Cause.ACKNOWLEDGED)
 
     def _report(self, kind: EventKind, shipment: Shipment, text: Text) -> None:

@@ -92,7 +92,7 @@ def _read(connection: Database, row: StoredRow) -> _Whole:
                 [rows.receipt_of(one) for one in receipts if one["shipment_id"] == number],
                 [rows.version_of(one) for one in versions if one["shipment_id"] == number],
                 said and rows.error_message_of(said),
-                rows.known_by_history([one for one in own if one["what"] in sql.KNOWN_WHATS]),
+                rows.known_by_history([one for one in own if one["what"] in sql.KNOWN_WHATS], shipment["message_id"]),
             )
         )
         history[msg_id] = tuple(map(rows.event_of, own))

@@ -28,7 +28,9 @@ from kpr_sender.model import (
     Envelope,
     Environment,
     ErrorMessage,
+    MailNote,
     MessageType,
+    NoteKind,
     Receipt,
     ReceiptError,
     Shipment,
@@ -287,18 +289,25 @@ def shipment_of(
 
 
 @_as_written
-def known_by_history(events: Sequence[StoredRow]) -> dict[str, Any]:
+def known_by_history(events: Sequence[StoredRow], message_id: str) -> dict[str, Any]:
     """Return what only the history knows of a shipment, by ``Shipment``'s attributes, from its lines."""
     known: dict[str, Any] = {}
+    noted: dict[NoteKind, MailNote] = {}
     for row in events:
         details = from_json(row["details"])
+        if row["what"] == Cause.PERSON_NOT_ARRIVED:
+            noted.clear()  # another mail goes, perhaps under the same id
+        elif row["what"] == Cause.SIGNAL_NOTED and details.get("message_id") == message_id:
+            kind = NoteKind(details.get("kind", NoteKind.OTHER))
+            since = noted[kind].since if kind in noted else time_of(row["at"])
+            noted[kind] = MailNote(kind, since, details.get("condition", ""), details.get("description", ""))
         if "file_sha256" in details:
             known["file"] = SourceFile(str(details["file_name"]), str(details["file_sha256"]))
         elif row["what"] == Cause.PERSON_ARRIVED:
             known["arrived_at"] = time_of(row["at"])
         elif row["what"] == PRUNED:
             known["pruned_at"] = time_of(row["at"])
-    return known
+    return known | {"noted": tuple(noted.values())}
 
 
 @_as_written
@@ -412,7 +421,7 @@ def read_shipment(connection: Database, row: StoredRow) -> Shipment:
         [receipt_of(one) for one in receipts],
         [version_of(one) for one in earlier],
         said and error_message_of(said),
-        known_by_history(connection.execute(sql.KNOWN_BY_HISTORY, (row["shipment_id"],)).fetchall()),
+        known_by_history(connection.execute(sql.KNOWN_BY_HISTORY, (row["shipment_id"],)).fetchall(), row["message_id"]),
     )
 
 

@@ -168,7 +168,10 @@ ERROR_MESSAGE_OF: Final = """
     ORDER BY event_id DESC LIMIT 1
 """
 # What the history knows of a shipment that no column has, the oldest first.
-KNOWN_WHATS: Final = ("created", "resealed", "person-resends", "person-arrived", PRUNED)
+KNOWN_WHATS: Final = (
+    *("created", "resealed", "person-resends", "person-arrived", "person-not-arrived", "signal-noted"),
+    PRUNED,
+)
 KNOWN_BY_HISTORY: Final = f"""
     SELECT at, what, details FROM event
     WHERE what IN {KNOWN_WHATS} AND msg_id IN (

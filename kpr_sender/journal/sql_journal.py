@@ -276,8 +276,8 @@ class SqlJournal(SqlView):
             if transaction.connection.execute(sql.SIGNAL, named).fetchone() is not None:
                 return False
             evidence: dict[str, str | int] = {"message_id": signal.message_id, "signal_sha256": signal.sha256}
-            words = {name: getattr(signal, name) for name in ("condition", "description", "data")}
-            evidence |= {name: text for name, text in words.items() if text}
+            words = {name: getattr(signal, name) for name in ("condition", "description", "data", "kind")}
+            evidence |= {name: str(text) for name, text in words.items() if text}
             transaction.apply(msg_id, cause, error=error, evidence=evidence, message_id=signal.message_id)
             return True
 

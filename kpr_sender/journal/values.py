@@ -12,6 +12,7 @@ from kpr_sender.model import (
     Envelope,
     Environment,
     MessageType,
+    NoteKind,
     Receipt,
     SourceFile,
 )
@@ -146,6 +147,7 @@ class Signal:
         condition: The error's code; empty where there is none.
         description: What it says, clean.
         data: More of it in words, clean.
+        kind: What it is, where it moves nothing.
     """
 
     message_id: str
@@ -153,6 +155,7 @@ class Signal:
     condition: str = ""
     description: str = ""
     data: str = ""
+    kind: NoteKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from kpr_sender.privacy import shown
 from kpr_sender.render.history import ID_ON_THE_WAY, REFUSED_BY, words_of_history
 from kpr_sender.render.html import page
 from kpr_sender.render.json import report_json
-from kpr_sender.standing import standing
+from kpr_sender.standing import standing, words_of_note
 from kpr_sender.states import Cause
 from kpr_sender.texts import Text
 
@@ -232,6 +232,8 @@ def _shipment(shipment: Shipment) -> Iterator[tuple[Text, object]]:
         )
     if shipment.error_message is not None:
         yield REFUSED_BY[shipment.error_message.cause], shipment.error_message.text
+    for note in shipment.noted:
+        yield Text("Noted"), words_of_note(note, note.condition, note.description)
     if shipment.pruned_at is not None:
         yield Text("Removed"), Text("its bytes left the journal {at}", at=rfc3339(shipment.pruned_at))
 

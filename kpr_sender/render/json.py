@@ -195,6 +195,15 @@ def _shipment(shipment: Shipment) -> dict[str, Any]:
         "pruned_at": shipment.pruned_at and rfc3339(shipment.pruned_at),
         "receipt": next((_receipt(receipt) for receipt in shipment.receipts if receipt.verified), None),
         "error_message": shipment.error_message and _error_message(shipment.error_message),
+        "noted": [
+            {
+                "kind": one.kind.value,
+                "since": rfc3339(one.since),
+                "condition": one.condition,
+                "description": one.description,
+            }
+            for one in shipment.noted
+        ],
         "last_error": shipment.last_error and {"code": shipment.last_error.code, "text": shipment.last_error.text},
     }
 

@@ -27,7 +27,7 @@ from kpr_sender.render.history import ID_ON_THE_WAY, attempt_lines, decision_lin
 from kpr_sender.render.language import say, spoken
 from kpr_sender.report import Report
 from kpr_sender.result import environment_mark
-from kpr_sender.standing import evidence, standing
+from kpr_sender.standing import evidence, open_notes, standing, words_of_note
 from kpr_sender.states import Cause, ReceiptStatus, ShipmentState, awaits_answer
 from kpr_sender.texts import Text, listed, paragraph, quoted
 
@@ -366,6 +366,8 @@ def _shipment(shipment: Shipment, report: Report) -> Iterator[str]:
         yield from _indented(Text("pruned"), [_PRUNED])
     for receipt in shipment.receipts:
         yield from _indented(Text("receipt"), _receipt(receipt))
+    for note in open_notes(shipment):
+        yield from _indented(Text("noted"), [words_of_note(note, note.condition, note.description)])
     yield from _error_message(shipment.error_message)
     if shipment.last_error is not None and not shipment.receipts and shipment.error_message is None:
         yield from _indented(Text("error"), [shipment.last_error.text])

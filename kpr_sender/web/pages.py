@@ -21,7 +21,7 @@ from kpr_sender.render.html import escape, page
 from kpr_sender.render.language import say, speaking
 from kpr_sender.report import Report
 from kpr_sender.result import environment_mark, in_question
-from kpr_sender.standing import standing
+from kpr_sender.standing import open_notes, standing, words_of_note
 from kpr_sender.states import ReceiptStatus
 from kpr_sender.texts import Text
 from kpr_sender.web.port import CertificateLife, MunicipalityDetails, MunicipalityLine
@@ -73,6 +73,7 @@ _WORDS: Final = {
     "verified": Text("Verified"),
     "yes": Text("yes"),
     "no": Text("no"),
+    "noted": Text("Noted"),
     "history": Text("History"),
     "when": Text("When"),
     "what": Text("What"),
@@ -262,6 +263,7 @@ def _shipment(look: PageLook, line: MunicipalityLine, shipment: Shipment) -> dic
         "message_id": (ID_ON_THE_WAY[shipment.transport], shipment.message_id),
         "sent": "" if shipment.published_at is None else _moment(shipment.published_at),
         "refused": None if message is None else (REFUSED_BY[message.cause], message.condition or "-"),
+        "noted": [words_of_note(one, one.condition) for one in open_notes(shipment)],
         "receipts": list(map(_receipt, shipment.receipts)),
     }
 

@@ -19,8 +19,8 @@ from tests.journal.builders import brought_to, created, new_shipment
 _S, _C = ShipmentState, Cause
 
 
-def _signal(message_id: str, number: int = 1, **said: str) -> Signal:
-    return Signal(message_id=message_id, sha256=f"{number:064x}", **said)
+def _signal(message_id: str, number: int = 1, condition: str = "", description: str = "") -> Signal:
+    return Signal(message_id=message_id, sha256=f"{number:064x}", condition=condition, description=description)
 
 
 def _another_envelope(shipment: Shipment) -> NewShipment:

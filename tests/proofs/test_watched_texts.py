@@ -16,7 +16,7 @@ from kpr_sender.cli.called import Called
 from kpr_sender.errors import AccessRefused, KprError, LastError, QueueShared
 from kpr_sender.events import Event, EventKind
 from kpr_sender.journal.values import JournalEvent, NoticeRecord, SubmissionEntry
-from kpr_sender.model import ErrorMessage, MessageType, ReceiptError, SourceFile, Submission
+from kpr_sender.model import ErrorMessage, MailNote, MessageType, NoteKind, ReceiptError, SourceFile, Submission
 from kpr_sender.notify.metrics_file import PrometheusFile
 from kpr_sender.notify.port import Delivery
 from kpr_sender.operator.certificates import CertificateInUse
@@ -56,6 +56,7 @@ class _Planted:
             shipment(MessageType.KPR_IPL, S.REJECTED, receipts=tuple(answers), needs_person=True),
             last_error=LastError(QueueShared.code, self.text),
             error_message=ErrorMessage(AT, self.text, self.text, self.text),
+            noted=(MailNote(NoteKind.DELAYED, AT, self.text, self.text),),
             file=SourceFile(self.text, self.text),
             lopenr=self.text,
             alarm=self.text,

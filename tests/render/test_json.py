@@ -67,6 +67,7 @@ def test_json_is_schema_2_and_holds_no_detail_text() -> None:
         "pruned_at",
         "receipt",
         "error_message",
+        "noted",
         "last_error",
         "kept_of",
     ]

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from kpr_sender.errors import JournalUnwritable, RejectedByReceiver
-from kpr_sender.model import ErrorMessage, MessageType, Receipt, ReceiptError
+from kpr_sender.model import ErrorMessage, MailNote, MessageType, NoteKind, Receipt, ReceiptError
 from kpr_sender.report import Report
 from kpr_sender.states import ReceiptStatus, ShipmentState
 from kpr_sender.texts import Text, as_text
@@ -176,6 +176,8 @@ def test_ids_wherever_others_have_a_word_and_none_on_any_page(count: int) -> Non
             shipment(MessageType.KPR_IPL, S.REJECTED, receipts=(came,)),
             error_message=ErrorMessage(AT, words(), words(), words()),
             alarm=words(),
+            state=S.PUBLISHED,
+            noted=(MailNote(NoteKind.DELAYED, AT, words(), words()),),
         )
         return told(pair(half, S.IN_DOUBT))
 
