@@ -35,14 +35,19 @@ def command() -> None:
     """
 
 
-def _names(_context: click.Context, _parameter: click.Parameter, written: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (written or "").split(",") if name.strip())
+def _names(_context: click.Context, _parameter: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the municipalities that are named; none where the option was not given, which means all."""
+    names = tuple(name for each in written for one in each.split(",") if (name := one.strip()))
+    if written and not names:
+        raise click.BadParameter(say(Text("expected at least one municipality; leave the option out for all.")))
+    return names
 
 
 def _only(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--only",
         metavar="NUMBERS",
+        multiple=True,
         callback=_names,
         help="Only these municipalities, with commas between: the kommunenummer, or with its bydel (0301-03).",
     )(function)

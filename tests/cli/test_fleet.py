@@ -217,6 +217,10 @@ def test_pairs_are_taken_from_drop_folders(tmp_path: Path, command: Command) -> 
     ("arguments", "code", "said"),
     [
         (["fleet", "status", "--only", "1103,9999"], 64, "9999 is not in the fleet file."),
+        (["fleet", "send", "--only", ""], 64, "expected at least one municipality"),
+        (["fleet", "send", "--only", " , "], 64, "expected at least one municipality"),
+        (["fleet", "status", "--only", "1103", "--only", "9999"], 64, "9999 is not in the fleet file."),
+        (["fleet", "status", "--only", "9999", "--only", "1103"], 64, "9999 is not in the fleet file."),
         (["fleet", "send", "--replaces", "x", "--reason", "y"], 64, "decided for one municipality"),
         (["fleet", "send", "--only", "1103,4601", "--accept-findings", "3"], 64, "decided for one municipality"),
         (["fleet", "send", "--wait", "soon"], 64, "expected a duration"),
