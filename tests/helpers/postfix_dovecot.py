@@ -8,6 +8,7 @@ no service is started: both are processes of the test run, in a group each, and 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pwd
 import secrets
@@ -358,6 +359,13 @@ def mail_servers(mail_servers_once: MailServers) -> MailServers:
     """The same servers, running and with every mailbox empty."""
     servers = mail_servers_once
     for account in ("kommune-kpr", "kpr"):
-        shutil.rmtree(servers.maildir(account))
+        maildir = servers.maildir(account)
+        until(functools.partial(_is_gone, maildir))  # Dovecot may write its index for an earlier test until now
         servers.maildir(account)
     return servers
+
+
+def _is_gone(folder: Path) -> bool:
+    """Remove a folder; tell whether that is done."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
