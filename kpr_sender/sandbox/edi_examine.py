@@ -33,8 +33,9 @@ from kpr_sender.sandbox.edi_rules_signed import (
     register_rules,
     signature_rules,
 )
+from kpr_sender.sandbox.edi_rules_versions import version_rules
 from kpr_sender.sandbox.evaluation import Assessment, Receiver
-from kpr_sender.sandbox.registered import Level
+from kpr_sender.sandbox.registered import Agreement, Level
 
 _log = logging.getLogger("kpr_sender.sandbox")
 _SEQUENCE: Final = 0x30
@@ -100,6 +101,7 @@ class MailExaminer:
     Attributes:
         own_her_id: Level 2 HER-id of the receiver.
         level: Returns who has a HER-id; None when nobody has.
+        agreement: Returns the agreement that a UUID names; None where none is registered.
         decrypters: Returns its keys for opening at this moment.
         receiver: FHI, which evaluates what was sealed.
         policy: The bounds.
@@ -108,6 +110,7 @@ class MailExaminer:
 
     own_her_id: int
     level: Callable[[int], Level | None]
+    agreement: Callable[[str], Agreement | None]
     decrypters: Callable[[], Sequence[Decrypter]]
     receiver: Receiver
     policy: Policy
@@ -120,7 +123,7 @@ class MailExaminer:
             data: Headers and body.
         """
         letter = Letter(data)
-        view = View(self.level, self.own_her_id, self.now())
+        view = View(self.level, self.agreement, self.own_her_id, self.now())
         kind = _kind(letter)
         rules = (*BEFORE_THE_REGISTER, *register_rules(view), *signature_rules(view), *KIND)
         if rule := broken(letter, rules):
@@ -154,7 +157,13 @@ class MailExaminer:
         return dataclasses.replace(
             found,
             remark=broken(letter, [rule for rule in PAYLOAD_REMARKS if rule.reply is Reply.WARNING]),
-            notes=_noted(letter, [rule for rule in PAYLOAD_REMARKS if rule.reply is Reply.NOTE]),
+            notes=_noted(
+                letter,
+                [
+                    *(rule for rule in PAYLOAD_REMARKS if rule.reply is Reply.NOTE),
+                    *version_rules(self.receiver.profiles.values(), content),
+                ],
+            ),
             assessment=self.receiver.evaluate_content(content, message, self.now()),
         )
 

@@ -1,9 +1,8 @@
 """HITS 1172's numbered rules, as the sandbox's message server requires them: first what the mail and its header say.
 
 The standard names an answer for each group of rules and no error code for any; the codes here are our choice among
-HITS 1171 8.3's. The first rule that is broken decides. What is not here cannot be required in a sandbox: 267 to 270
-(no list of known schemas has KPR's), 111 to 114 (no agreement is registered: 110 refuses), 16 and 17 beyond the order
-of elements, since the official schemas are not ours to hand out.
+HITS 1171 8.3's. The first rule that is broken decides. What is not here cannot be required in a sandbox: 16 and 17
+beyond the order of elements, since the official schemas are not ours to hand out.
 """
 
 from __future__ import annotations

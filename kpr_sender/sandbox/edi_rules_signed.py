@@ -21,7 +21,7 @@ from kpr_sender.ebxml.signature import SignaturePolicy, verify
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.sandbox.edi_letter import DS, EB, SOAP, Letter, content_id, decoded, elements, text
 from kpr_sender.sandbox.edi_rules import UUID, EbxmlRule, Reply, is_message_id
-from kpr_sender.sandbox.registered import Level
+from kpr_sender.sandbox.registered import Agreement, Level
 
 _SECURITY: Final = "SecurityFailure"
 _MIME_PROBLEM: Final = "MimeProblem"
@@ -45,11 +45,13 @@ class View:
 
     Attributes:
         level: Returns who has a HER-id; None when nobody has.
+        agreement: Returns the agreement that a UUID names; None where none is registered.
         own_her_id: Its own.
         now: When the message is taken; aware.
     """
 
     level: Callable[[int], Level | None]
+    agreement: Callable[[str], Agreement | None]
     own_her_id: int
     now: datetime
 
@@ -76,6 +78,20 @@ def register_rules(view: View) -> tuple[EbxmlRule, ...]:
         registered = level.addresses.get("E_EDI", "") if level else ""
         return registered.lower() in (letter.header(header) or "").lower().replace("<", " ").replace(">", " ").split()
 
+    def of_agreement(holds: Callable[[Letter, Agreement], bool]) -> Callable[[Letter], bool]:
+        """Return a rule about the agreement that a CPAId names; one of both HER-ids names none."""
+
+        def check(letter: Letter) -> bool:
+            agreement = view.agreement(letter.named("CPAId"))
+            return agreement is None or holds(letter, agreement)
+
+        return check
+
+    def sent_at(letter: Letter) -> datetime:
+        at = _timestamp(letter)
+        assert at is not None  # noqa: S101 - rule 77
+        return at
+
     return (
         EbxmlRule("29", Reply.FAULT, "the HER-id in eb:From is in Adresseregisteret", lambda it: view.of(it, "From")),
         EbxmlRule("54", Reply.FAULT, "the HER-id in eb:To is in Adresseregisteret", lambda it: view.of(it, "To")),
@@ -95,8 +111,17 @@ def register_rules(view: View) -> tuple[EbxmlRule, ...]:
             "110",
             Reply.ERROR,
             "an agreement is registered for the UUID in CPAId",
-            lambda it: not UUID.fullmatch(it.named("CPAId")),
+            lambda it: not UUID.fullmatch(it.named("CPAId")) or view.agreement(it.named("CPAId")),
             "ValueNotRecognized",
+        ),
+        *(
+            EbxmlRule(number, Reply.ERROR, what, of_agreement(holds))
+            for number, what, holds in (
+                ("111", "the agreement is eb:From's", lambda it, its: it.her_id("From") in its.her_ids),
+                ("112", "the agreement is eb:To's", lambda it, its: it.her_id("To") in its.her_ids),
+                ("113", "Timestamp is not before the agreement's period", lambda it, its: its.begins <= sent_at(it)),
+                ("114", "Timestamp is not after the agreement's period", lambda it, its: sent_at(it) <= its.ends),
+            )
         ),
         EbxmlRule("79", Reply.ERROR, "a signing certificate is registered for eb:From", view.signing, _SECURITY),
     )

@@ -36,6 +36,7 @@ def examiner(fhi: Fhi, now: Callable[[], datetime]) -> MailExaminer:
     return MailExaminer(
         own_her_id=fhi.receiver.party.service_her_id,
         level=fhi.registered.level,
+        agreement=fhi.registered.agreement,
         decrypters=fhi.registered.decrypters,
         receiver=fhi.receiver,
         policy=fhi.receiver.policy,

@@ -10,7 +10,7 @@ import hmac
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from cryptography.x509 import Certificate
@@ -45,6 +45,38 @@ class Level:
     addresses: Mapping[str, str]
     encryption: Certificate
     signing: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A communication agreement (CPA) in the register.
+
+    Attributes:
+        her_ids: Its parties, level 2.
+        begins: From when on it holds; aware.
+        ends: Until when; aware.
+    """
+
+    her_ids: frozenset[int]
+    begins: datetime
+    ends: datetime
+
+
+def _cpa_id(rule: int) -> str:
+    return f"c0a00000-0000-4000-8000-{rule:012}"
+
+
+def agreements(sender: int, receiver: int) -> Mapping[str, Agreement]:
+    """Return the agreements by UUID: one that holds, and one for each rule (HITS 1172, 111 to 114) that breaks it."""
+    another, both = 900009, frozenset({sender, receiver})
+    long_ago, years_ago, far_off, farther = (datetime(year, 1, 1, tzinfo=UTC) for year in (2010, 2020, 2090, 2100))
+    return {
+        _cpa_id(110): Agreement(both, long_ago, farther),
+        _cpa_id(111): Agreement(frozenset({receiver, another}), long_ago, farther),
+        _cpa_id(112): Agreement(frozenset({sender, another}), long_ago, farther),
+        _cpa_id(113): Agreement(both, far_off, farther),
+        _cpa_id(114): Agreement(both, long_ago, years_ago),
+    }
 
 
 def levels(
@@ -143,6 +175,10 @@ class Registered:
             ),
         )
         return next((level for level in known if level.her_id == her_id), None)
+
+    def agreement(self, cpa_id: str) -> Agreement | None:
+        """Return the agreement of a UUID; None where none is registered."""
+        return agreements(self._municipality.service_her_id, self._receiver.service_her_id).get(cpa_id.lower())
 
     def certificates(self) -> tuple[Certificate, ...]:
         """Return every certificate that is or was registered."""

@@ -7,13 +7,15 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
 from kpr_sender.ebxml import envelope
-from kpr_sender.ebxml.envelope import DS, EB, SOAP, EbxmlError, EbxmlParties, MessageIds, Severity
+from kpr_sender.ebxml.envelope import DS, EB, SOAP, EbxmlError, EbxmlNames, EbxmlParties, MessageIds, Severity
+from kpr_sender.model import MessageType
 from kpr_sender.sandbox.edi_examine import EbxmlKind, ExaminedMail, MailExaminer
 from kpr_sender.sandbox.edi_rules import BEFORE_THE_REGISTER, Reply
 from kpr_sender.sandbox.edi_rules_signed import (
@@ -26,6 +28,7 @@ from kpr_sender.sandbox.edi_rules_signed import (
     register_rules,
     signature_rules,
 )
+from kpr_sender.sandbox.edi_rules_versions import version_rules
 from kpr_sender.sandbox.edi_sandbox import examiner
 from kpr_sender.sandbox.edi_smtp import MAX_MAIL
 from kpr_sender.sandbox.faults import NO_FAULTS
@@ -169,6 +172,9 @@ HEADER: list[tuple[str, Change]] = [
     ("48", removed(f"{EB}Action")),
     ("72", soap("<eb:Action>.*</eb:Action>", "<eb:Action> </eb:Action>")),
 ]
+AGREEMENT = "c0a00000-0000-4000-8000-000000000"
+"""What the UUIDs of registered agreements begin with; they end with the rule that is broken, or 110."""
+AGREEMENT_RULES = ("111", "112", "113", "114")
 REGISTER: list[tuple[str, Change]] = [
     ("29", soap("(<eb:From>.*?)900002(.*<eb:CPAId>171479_)900002", r"\g<1>900009\g<2>900009")),
     ("54", soap("(<eb:To>.*?)171479(.*<eb:CPAId>)171479", r"\g<1>171470\g<2>171470")),
@@ -176,6 +182,7 @@ REGISTER: list[tuple[str, Change]] = [
     ("261", header("From", "other@rehearsal.example")),
     ("262", header("To", "other@rehearsal.example")),
     ("110", soap("<eb:CPAId>.*</eb:CPAId>", f"<eb:CPAId>{uuid.uuid4()}</eb:CPAId>")),
+    *((rule, soap("<eb:CPAId>.*</eb:CPAId>", f"<eb:CPAId>{AGREEMENT}{rule}</eb:CPAId>")) for rule in AGREEMENT_RULES),
 ]
 SIGNATURE: list[tuple[str, Change]] = [
     ("45", removed(f"{DS}Signature")),
@@ -261,7 +268,10 @@ def add(root: Element, below: str, name: str, text: str = "", **attributes: str)
     child.text = text
 
 
-def described(root: Element, text: str, *, version: str | None = "3.7", location: str | None = "urn:x") -> None:
+IPLOS, XPR_IDE = "http://www.npr.no/xmlstds/iplos/2019", "http://www.npr.no/xmlstds/53_1_3_ide"
+
+
+def described(root: Element, text: str, *, version: str | None = "3.7", location: str | None = IPLOS) -> None:
     """Say which versions a message has (HITS 1210)."""
     if text:
         add(root, f"{EB}MessageHeader", "Description", text)
@@ -292,6 +302,9 @@ NOTES: list[tuple[tuple[str, ...], ChangeXml]] = [
     (("274",), lambda root: described(root, '{"MSH-system": "x", "MSH-versjon": ""}')),
     (("279",), lambda root: described(root, "")),
     (("279",), lambda root: described(root, BOTH, version=None, location=None)),
+    (("267", "270"), lambda root: described(root, BOTH, location="urn:x")),
+    (("268", "270"), lambda root: described(root, BOTH, version="3.6.1")),
+    (("269", "270"), lambda root: described(root, BOTH, location=XPR_IDE, version="53.1.3")),
 ]
 
 
@@ -307,6 +320,34 @@ def test_a_payload_messages_own_rules(edi_sender: EdiMunicipality, examine: Call
         assert examined.remark is not None
         assert (examined.remark.number, examined.remark.reply, examined.verdict) == (number, Reply.WARNING, "1")
     assert [found(change).notes for _, change in NOTES] == [numbers for numbers, _ in NOTES]
+
+
+def test_an_agreement_that_holds_and_a_schema_that_is_the_contents_own(
+    edi_sender: EdiMunicipality, examine: Callable[[Draft], ExaminedMail]
+) -> None:
+    """110 to 114 and 267 to 270, kept: the UUID in small letters or capitals, and both types of message."""
+    ours = {MessageType.KPR_IPL: (IPLOS, "3.7"), MessageType.KPR_IDE: (XPR_IDE, "53.1.3")}
+    for type_, (location, version) in ours.items():
+        for cpa_id in (f"{AGREEMENT}110", f"{AGREEMENT}110".upper()):
+            names = EbxmlNames(f"S-{type_}", type_.value, cpa_id, "string")
+            draft = edi_sender.draft(
+                edi_sender.head(type_),
+                names=names,
+                before_signing=partial(described, text=BOTH, version=version, location=location),
+            )
+            found = examine(draft)
+            assert (found.rule, found.notes, found.verdict) == (None, (), "1")
+
+
+def test_service_and_action_are_those_of_the_schema(
+    edi_sender: EdiMunicipality, examine: Callable[[Draft], ExaminedMail]
+) -> None:
+    head = edi_sender.head()
+    cpa = envelope.cpa_id(head.sender.service_her_id, head.receiver.service_her_id)
+    for service, action in (("S-KPR_IDE", "KPR_IPL"), ("S-KPR_IPL", "KPR_IDE")):
+        names = EbxmlNames(service, action, cpa, "string")
+        draft = edi_sender.draft(head, names=names, before_signing=partial(described, text=BOTH))
+        assert examine(draft).notes == ("269",)
 
 
 def test_attachments_that_are_not_there_or_cannot_be_opened(
@@ -395,8 +436,9 @@ def test_signals(edi_sender: EdiMunicipality, examine: Callable[[Draft], Examine
 
 
 def test_every_rule_is_broken_here() -> None:
-    view = View(lambda _: None, 0, now())
-    tables = (BEFORE_THE_REGISTER, register_rules(view), signature_rules(view), KIND, PAYLOAD, PAYLOAD_REMARKS)
+    view = View(lambda _: None, lambda _: None, 0, now())
+    of_register = (register_rules(view), signature_rules(view))
+    tables = (BEFORE_THE_REGISTER, *of_register, KIND, PAYLOAD, PAYLOAD_REMARKS, version_rules((), b""))
     required = {rule.number for table in (*tables, ACKNOWLEDGMENT, ERROR) for rule in table}
     source = Path(__file__).read_text("utf-8")
     assert sorted(number for number in required if f'"{number}"' not in source and number not in NOT_ALONE) == []

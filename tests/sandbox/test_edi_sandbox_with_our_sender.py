@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,24 @@ def test_a_message_in_doubt_goes_again_under_its_own_id_once_a_person_says_so(
     tries = [line for line in sandbox.ledger.lines() if line.type == "KPR_IDE"]
     assert [line.disposition for line in tries] == ["connection dropped, not stored", "250 2.0.0 Ok: queued"]
     assert len({(line.message_id, line.sha256) for line in tries}) == 1
+
+
+def test_an_agreements_uuid_is_what_goes_and_one_that_has_ended_is_refused_by_its_rule(
+    run_edi: Run, settings: Callable[[EdiSandbox], Settings]
+) -> None:
+    """``edi.cpa_id``; and no rule of the schemas (HITS 1172, 267 to 270) is noted of what we send."""
+    sandbox = run_edi()
+    made = settings(sandbox)
+    assert made.edi is not None
+    cpa_id = {
+        MessageType.KPR_IPL: "c0a00000-0000-4000-8000-000000000110",
+        MessageType.KPR_IDE: "c0a00000-0000-4000-8000-000000000114",
+    }
+    with Client(replace(made, edi=replace(made.edi, cpa_id=cpa_id))) as client:
+        assert submit(client, (82, "delivered faulted")) == (82, "delivered faulted")
+        agreed, ended = shipments(client)
+    assert agreed.acknowledged_at is not None
+    assert ended.error_message is not None
+    assert "HITS 1172 rule 114: " in ended.error_message.text
+    verdicts = [line.verdict for line in sandbox.ledger.lines() if line.type.startswith("KPR_")]
+    assert verdicts == ["1", "rule 114"]
