@@ -39,6 +39,8 @@ _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - libfaketime names what it has 
 _RESET: Final = struct.pack("ii", 1, 0)
 _PIECE: Final = 1024  # bytes
 _SECONDS: Final = 30.0
+_ROUNDS_TO_CONNECT: Final = 10
+"""Of the event loop: four, as it is written."""
 
 
 @functools.cache
@@ -177,6 +179,9 @@ class Forwarder:
         """Let go of what is being passed on, and of the machines' sockets."""
         for one in self._servers:
             one.close()
+        # A task that is cancelled while asyncio makes a connection of what it has accepted leaves its socket open.
+        for _ in range(_ROUNDS_TO_CONNECT):
+            await asyncio.sleep(0)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
