@@ -6,9 +6,10 @@ import html
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -17,8 +18,19 @@ from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, BusUnreachable, InDoubt, KprError
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.values import Signal
-from kpr_sender.model import Environment, Shipment
+from kpr_sender.model import (
+    Environment,
+    ErrorMessage,
+    Language,
+    MailNote,
+    MessageType,
+    NoteKind,
+    Shipment,
+    Transport,
+)
 from kpr_sender.operator.resolve import Decision
+from kpr_sender.render.language import say, speaking
+from kpr_sender.render.text import report_screen
 from kpr_sender.settings.sample_file import EDI_RECEIVER, EDI_SENDER, MAILBOX
 from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
 from kpr_sender.texts import Text
@@ -26,7 +38,10 @@ from tests.helpers.desk import Desk
 from tests.helpers.edi_municipality import BY_MAIL
 from tests.helpers.memory_bus import ACCEPTED, MemoryBus
 from tests.helpers.municipality import Municipality
+from tests.helpers.submissions import AT, pair, shipment, told
+from tests.helpers.web_page import Known, line
 from tests.journal.builders import add_verified
+from tests.web.test_pages import get
 
 _S = ShipmentState
 _OF_THE_BUS: Final = re.compile(
@@ -163,6 +178,21 @@ _HISTORIES: Final[dict[str, tuple[ShipmentState, Callable[[_MailDesk], None]]]] 
 }
 
 
+_COLUMNS: Final[tuple[dict[str, Any], ...]] = (
+    {"attempts": 0, "published_at": None},
+    {},
+    {"handed_over": True},
+    {"handed_over": True, "published_at": None},
+    {"handed_over": True, "earlier_attempts": 1, "published_at": None},
+    {"arrived_at": AT},
+    {"acknowledged_at": AT},
+    {"needs_person": True},
+    {"error_message": ErrorMessage(AT, "5.1.1", "no such mailbox", "", Cause.BOUNCED)},
+    {"error_message": ErrorMessage(AT, "SecurityFailure", "", "", Cause.MESSAGE_ERROR)},
+    {"noted": tuple(MailNote(kind, AT, "", "") for kind in NoteKind)},
+)
+
+
 @pytest.fixture
 def mail_desk(kommune: Municipality) -> _MailDesk:
     return _MailDesk(kommune, MemoryBus(), [])
@@ -246,3 +276,24 @@ def test_the_text_for_fhi_names_the_mail_by_its_own_id(mail_desk: _MailDesk) -> 
     assert "til KPR som EDI (ebXML over e-post)" in screen
     assert f"eb:MessageId            {first.message_id}" in screen
     assert "uten svar fra e-posttjeneren" in screen
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("state", ShipmentState)
+def test_neither_the_page_nor_what_is_overdue_says_a_word_of_the_bus(state: ShipmentState, language: Language) -> None:
+    """Each state with each history that a column of the journal may have, today and when it is late."""
+    found = []
+    for changes in _COLUMNS:
+        by_mail = {"transport": Transport.EDI, "message_id": "eb-1", **changes}
+        halves = (replace(shipment(type_, state), **by_mail) for type_ in MessageType)
+        submission = pair(*halves)
+        for later in (timedelta(0), timedelta(days=2), timedelta(days=5)):
+            report = told(submission, later=later)
+            with speaking(language):
+                found += [say(report.text()), say(report.next_step)]
+                found += report_screen(report, journal="journal.db", receipts=Path("receipts"))
+            known = Known([line("1103", "Stavanger", report)])
+            for page in get(known, f"/?lang={language}", f"/m/1103?lang={language}"):
+                above_history = page.rpartition("<section>")[0] or page  # which is a made one, with every word there is
+                found += re.sub(r"<[^>]*>", " ", html.unescape(above_history)).splitlines()
+    assert [each for each in found if _OF_THE_BUS.search(each)] == []
