@@ -402,6 +402,7 @@ class Play:
     def _opened(self) -> Client:
         """Return the running process, or start one: it recovers first."""
         if self._client is None:
+            self.journal.until_free()
             self._under_way.append(Model.recovered)
             self._client = Client(
                 self.settings,

@@ -22,6 +22,7 @@ from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
+from tests.helpers.command import until
 from tests.helpers.marks import Marks
 from tests.helpers.postgres import USER, Database
 
@@ -46,6 +47,9 @@ class PlayJournal(Protocol):
 
     def forget_looks(self) -> None:
         """Forget that others' messages were ever taken."""
+
+    def until_free(self) -> None:
+        """Wait until the process that ended last holds it no more."""
 
 
 MakesJournal = Callable[[Settings], PlayJournal]
@@ -81,6 +85,9 @@ class InFile:
 
     def forget_looks(self) -> None:
         looks(self._path).unlink(missing_ok=True)
+
+    def until_free(self) -> None:
+        """Do nothing: a file's lock is free when it is given back."""
 
     def _files(self) -> Iterator[Any]:
         return (path for path in self._path.parent.glob(f"{self._path.name}*") if path.suffix != ".lock")
@@ -127,6 +134,14 @@ class InPostgres:
 
     def forget_looks(self) -> None:
         self._storage.document("looks").remove()
+
+    def until_free(self) -> None:
+        """Wait for the server, which notices a moment later that a connection was closed."""
+        held = (
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = %s)"
+        )
+        until(lambda: self._boss.execute(held, (self._database.name,)).fetchone() == (0,))
 
 
 _numbers: Final = itertools.count(1)
