@@ -24,7 +24,8 @@ from kpr_sender.file_owners import file_system, is_from_outside, is_network, kee
 from kpr_sender.settings.file_access import OTHERS, writers
 from kpr_sender.texts import Text
 
-_OF_ONE_JOURNAL: Final = ("", "-wal", "-shm", ".mark", ".lock", ".looks.json", ".logins.json")
+_DOCUMENTS: Final = (".looks.json", ".logins.json", ".acknowledgements.json", ".mailbox.json")
+_OF_ONE_JOURNAL: Final = ("", "-wal", "-shm", ".mark", ".lock", *_DOCUMENTS)
 _ROOT: Final = 0
 
 

@@ -33,7 +33,7 @@ _TABLES: Final = (
     "acceptance",
 )
 """What is taken over row by row, in an order in which nothing refers to what is not there; sealed bytes come first."""
-_DOCUMENTS: Final = ("looks", "logins")
+_DOCUMENTS: Final = ("looks", "logins", "acknowledgements")
 _IDENTITY: Final = ("journal_id", "step", "created_at", "backup_at", "pruning_unfinished")
 _MOST_BYTES: Final = 50_000_000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -119,11 +120,15 @@ def test_root_may_look_at_another_users_journal_and_leaves_nothing_of_its_own(ma
 
 
 @_as_root
-def test_a_file_that_an_earlier_version_left_as_root_s_is_named_with_how_to_give_it_back(made: Municipality) -> None:
+@pytest.mark.parametrize("end", [".mark", ".acknowledgements.json", ".mailbox.json"])
+def test_a_file_that_an_earlier_version_left_as_root_s_is_named_with_how_to_give_it_back(
+    made: Municipality, end: str
+) -> None:
     _send(made)
-    mark = _state(made) / "journal.db.mark"
+    mark = _state(made) / f"journal.db{end}"
+    mark.touch()
     os.chown(mark, _NOBODY, _NOBODY)
-    with pytest.raises(JournalUnwritable, match=r"journal\.db\.mark belongs to nobody") as raised:
+    with pytest.raises(JournalUnwritable, match=rf"journal\.db{re.escape(end)} belongs to nobody") as raised:
         _send(made)
     assert raised.value.next_step.endswith(f"sudo chown {os.geteuid()} {mark}")
 
