@@ -176,7 +176,13 @@ class App:
         """The bus of the configured way; nothing is connected to yet."""
         theirs = self.profile.receivers[self.settings.environment].service_her_id
         return self._given.get("bus") or ways.open_bus(
-            self.settings, self._attempt, self.closing, self.monotonic, theirs
+            self.settings,
+            self._attempt,
+            self.closing,
+            self.monotonic,
+            theirs,
+            document=self.storage.document,
+            now=self.now,
         )
 
     @cached_property

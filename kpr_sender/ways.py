@@ -111,7 +111,14 @@ def receipts_folder(
 
 
 def open_bus(
-    settings: Settings, attempt: Attempt, closing: Closing, monotonic: Callable[[], float], their_her_id: int
+    settings: Settings,
+    attempt: Attempt,
+    closing: Closing,
+    monotonic: Callable[[], float],
+    their_her_id: int,
+    *,
+    document: Callable[[str], Document],
+    now: Callable[[], datetime],
 ) -> AmqpBus | EdiTransport:
     """Return the bus of the way that is configured; nothing is connected yet.
 
@@ -121,6 +128,8 @@ def open_bus(
         closing: Ends connecting and waiting.
         monotonic: A clock that never jumps, in seconds.
         their_her_id: The receiver's level 2.
+        document: Returns what is stored beside the journal under a name.
+        now: The clock.
 
     Raises:
         ConfigInvalid: There is no EDI account, or its mailbox needs an extra that is not installed.
@@ -130,6 +139,7 @@ def open_bus(
 
         return AmqpBus(settings.bus, closing=closing, login=lambda: attempt(Login.to_bus(settings.bus)))
     from kpr_sender.edi.mailboxes import mailbox
+    from kpr_sender.edi.seen_mails import DOCUMENT, SeenMails
     from kpr_sender.edi.smtp import SmtpSender
     from kpr_sender.edi.transport import EdiTransport
 
@@ -137,7 +147,11 @@ def open_bus(
     sender = SmtpSender(edi, login=lambda: attempt(Login.to_mail_server(edi)), stopped=stopped)
     box = mailbox(edi, login=lambda: attempt(Login.to_mailbox(edi)), stopped=stopped)
     her_ids = (settings.sender.service_her_id, their_her_id)
-    return EdiTransport(edi, sender, box, her_ids=her_ids, closing=closing, monotonic=monotonic)
+    login = Login.to_mailbox(edi)
+    on_server = edi.mailbox is not None and edi.mailbox.path is None
+    reader = " ".join((*login.names, *map(str, her_ids)))
+    seen = SeenMails(document(DOCUMENT), reader, now) if on_server else SeenMails()
+    return EdiTransport(edi, sender, box, her_ids=her_ids, closing=closing, monotonic=monotonic, seen=seen)
 
 
 def mail_bounds(settings: Settings) -> MailBounds:

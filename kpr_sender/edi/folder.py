@@ -6,7 +6,7 @@ The rules are those of ``laid_files``. A file is moved into ``done`` once what i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -45,7 +45,7 @@ class FolderMailbox:
         self._max_inbound = max_inbound
         self._unchanged = Unchanged(now, monotonic)
 
-    def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
+    def look(self, known: Container[str] = frozenset()) -> MailboxLook:
         """Look at what is complete, the oldest first."""
         files = {_key(file): file for file in sorted(self._files(), key=lambda one: (one.mtime_ns, one.path.name))}
         self._unchanged.see(files.values())

@@ -11,7 +11,7 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -106,7 +106,7 @@ class ImapMailbox:
         self._folder = folder
         self._max_inbound = max_inbound
 
-    def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
+    def look(self, known: Container[str] = frozenset()) -> MailboxLook:
         """Look at what lies there: EXAMINE and SEARCH; size and BODY.PEEK of the headers of what is not known."""
         found: list[MailEntry] = []
         not_shown: list[int] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ class MaildirMailbox:
         self._path = path
         self._max_inbound = max_inbound
 
-    def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
+    def look(self, known: Container[str] = frozenset()) -> MailboxLook:
         """Look at what lies there."""
         files = {_key(file.path): file for file in sorted(self._files(), key=lambda one: one.path.name)}
         new = [(key, file, head_of(file.path)) for key, file in files.items() if key not in known]

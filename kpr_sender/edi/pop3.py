@@ -10,7 +10,7 @@ import poplib
 import socket
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -85,7 +85,7 @@ class Pop3Mailbox:
         self._max_inbound = max_inbound
         self._has_top = False  # whether it has ever shown a mail's headers
 
-    def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
+    def look(self, known: Container[str] = frozenset()) -> MailboxLook:
         """Look at what lies there: UIDL, LIST, and TOP of what is not known."""
         found: list[MailEntry] = []
         with self._session() as session:

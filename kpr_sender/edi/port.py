@@ -14,7 +14,7 @@ mailbox, which may be another system's, too (promise G8):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -143,7 +143,7 @@ class Mailbox(Protocol):
     Each method but ``close`` raises BusUnreachable, AccessRefused or ConfigInvalid as ``Bus.connect`` does.
     """
 
-    def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
+    def look(self, known: Container[str] = frozenset()) -> MailboxLook:
         """Look at what lies there.
 
         Args:

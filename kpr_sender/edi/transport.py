@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import replace
+from enum import Enum, auto
 from typing import Final
 
 from kpr_sender.bus.port import MAIL, Inbound, Outbound, Outcome, Source
@@ -20,6 +21,7 @@ from kpr_sender.ebxml.answers import Acknowledgment, MessageError, PayloadMessag
 from kpr_sender.ebxml.mail import TEXT_XML, mail_head
 from kpr_sender.ebxml.read_mail import Mail, MailBounds
 from kpr_sender.edi.port import InboundMail, Mailbox, MailEntry, MailNotRead, MailTooLarge, OutgoingMail
+from kpr_sender.edi.seen_mails import SeenMails
 from kpr_sender.edi.smtp import SmtpSender
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.messages import apprec
@@ -34,6 +36,24 @@ _FIRST_PAUSE: Final = 0.5  # seconds
 _LONGEST_PAUSE: Final = 30.0  # seconds
 
 
+class _Considered(Enum):
+    """What became of a mail that was looked at."""
+
+    KEPT = auto()  # to be handed on
+    NOT_OURS = auto()
+    GONE = auto()
+
+
+class _AnyOf:
+    """What is in one of several."""
+
+    def __init__(self, *several: Container[str]) -> None:
+        self._several = several
+
+    def __contains__(self, key: object) -> bool:
+        return any(key in one for one in self._several)
+
+
 class EdiTransport:
     """A municipality's EDI account. One caller at a time for ``receive``; ``publish`` may come from another thread.
 
@@ -44,6 +64,7 @@ class EdiTransport:
         her_ids: Ours and the receiver's.
         closing: Ends connecting and waiting within a second when set, for good. A mail that is under way goes on.
         monotonic: A clock that never jumps, in seconds.
+        seen: The mails that need no second look; those of this run alone when not given.
     """
 
     def __init__(
@@ -55,6 +76,7 @@ class EdiTransport:
         her_ids: tuple[int, int],
         closing: threading.Event,
         monotonic: Callable[[], float] = time.monotonic,
+        seen: SeenMails | None = None,
     ) -> None:
         self._settings = settings
         self._sender = sender
@@ -63,7 +85,7 @@ class EdiTransport:
         self._closing = closing
         self._monotonic = monotonic
         self._gate = threading.RLock()
-        self._known: frozenset[str] = frozenset()
+        self._seen = SeenMails() if seen is None else seen
         self._waiting: deque[Inbound] = deque()
         self._look_at = monotonic()  # when the present pause is over; it outlives the call that began it
         self._pause = _FIRST_PAUSE  # the next one after a look that failed, likewise
@@ -186,27 +208,28 @@ class EdiTransport:
         while not complete:
             if self._closing.is_set():
                 raise _stopped()
-            look = self._mailbox.look(self._known | passed.keys())
+            look = self._mailbox.look(_AnyOf(self._seen, passed))
             for entry in look.entries:
                 try:
                     done = self._consider(entry)
                 except MailNotRead as error:
                     passed[entry.key] = error.why
                     continue
-                if done:
-                    self._known |= {entry.key}
+                if done is not _Considered.GONE:
+                    self._seen.add(entry.key, not_ours=done is _Considered.NOT_OURS)
                 else:
                     passed[entry.key] = None
             complete = look.complete or not look.entries
-            self._known &= look.keys
+            self._seen.forget_all_but(look.keys)
+        self._seen.keep()
         for why in filter(None, passed.values()):
             raise why
 
-    def _consider(self, entry: MailEntry) -> bool:
-        """Keep a mail that may be an answer, leave one that is not; return False where it is there no more."""
+    def _consider(self, entry: MailEntry) -> _Considered:
+        """Keep a mail that may be an answer, leave one that is not."""
         if entry.head and not self._may_be_read(entry.head):
             self._mailbox.leave(entry)
-            return True
+            return _Considered.NOT_OURS
         too_large, raw = entry.size > self._settings.max_inbound, None
         if not too_large:
             try:
@@ -215,9 +238,9 @@ class EdiTransport:
                 too_large = True
         if too_large:
             self._waiting.append(_inbound(entry, b"", readable=False, too_large=True))
-            return True
+            return _Considered.KEPT
         if raw is None:
-            return False
+            return _Considered.GONE
         opened = self._holds_opened and looks_like_xml(raw)
         mail = None if opened else read_mail.read(raw, MailBounds(max_bytes=self._settings.max_inbound))
         if opened and _is_receipt(raw, self._their_her_id):
@@ -227,7 +250,8 @@ class EdiTransport:
             self._waiting.append(replace(_inbound(entry, raw), mail=mail))
         else:
             self._mailbox.leave(entry)
-        return True
+            return _Considered.NOT_OURS
+        return _Considered.KEPT
 
     def _may_be_read(self, head: bytes) -> bool:
         return read_mail.may_be_read(head) or (self._holds_opened and looks_like_xml(head))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
@@ -165,7 +165,7 @@ class _InProcessMailbox(MaildirMailbox):
         super().__init__(path, max_inbound)
         self._post = post
 
-    def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
+    def look(self, known: Container[str] = frozenset()) -> MailboxLook:
         """Look at what lies there."""
         self._post.answer()
         return super().look(known)
