@@ -181,7 +181,7 @@ STANDINGS: Final = (
             Text("cancelled by a person: it is not sent again, though it may have been handed over"),
         ),
         Text(
-            "Nothing goes by itself. Ask kpr@fhi.no whether the MsgId has arrived; if not, and it is to go "
+            "It does not go by itself. Ask kpr@fhi.no whether the MsgId has arrived; if not, and it is to go "
             "after all: kpr-send resolve MSGID --not-arrived --reason TEXT. A new extract goes with kpr-send "
             "send --replaces ID --reason TEXT."
         ),
@@ -194,7 +194,7 @@ STANDINGS: Final = (
             Text("cancelled by a person: it is not sent, and was never handed over"),
         ),
         Text(
-            "Nothing goes by itself. If it is to go after all: kpr-send resend MSGID --reason TEXT. A new "
+            "It does not go by itself. If it is to go after all: kpr-send resend MSGID --reason TEXT. A new "
             "extract goes with kpr-send send --replaces ID --reason TEXT."
         ),
     ),

@@ -14,7 +14,8 @@ The rules:
    are both signed, the later one counts.
 5. An answer that overtakes the bus's outcome waits for it and takes effect after it.
 6. A person may decide what a program must not: that a shipment without an answer has arrived, has not, or is given up;
-   that its content goes again after a fault, a rejection or a cancellation; that it is settled and nobody need look.
+   that its content goes again after a fault, a rejection or a cancellation, or is not sent though it may be; that it
+   is settled and nobody need look.
    While there is an alarm, which is about somebody else's message, nothing of the submission is published and nothing
    takes its place; that word ends the alarm alone, in every state.
 7. A submission's state is a function of its shipments' states (``PAIR_RULES`` of ``model.py``, first match wins).
@@ -432,9 +433,9 @@ def blocks_replacement(shipment: Lifecycle) -> bool:
 
 def open_decisions(shipment: Lifecycle, *, replaced: bool) -> frozenset[Cause]:
     """Return what a person may decide of it now; what another submission has replaced must not be sent any more."""
-    if may_be_published(shipment):
-        return frozenset()  # what is sealed needs no decision, but for one that FHI has answered all the same
     decisions = PERSON_CAUSES & _row(shipment).keys()
+    if may_be_published(shipment):
+        return decisions & {Cause.PERSON_CANCELS}  # else it waits for the next run, which needs nobody's word
     if shipment.settled and not shipment.alarm:
         decisions -= {Cause.PERSON_SETTLES}
     return decisions - SENT_AGAIN if replaced else decisions

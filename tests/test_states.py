@@ -473,7 +473,7 @@ def test_what_others_ask(life: Lifecycle) -> None:
         state is S.PUBLISHING or waiting or answered_though_unsent(life) or bool(life.alarm)
     )
     wanted = {
-        S.SEALED: {C.PERSON_CANCELS, *([C.PERSON_NOT_ARRIVED] if flag else [])} if stopped else set(),
+        S.SEALED: {C.PERSON_CANCELS, *([C.PERSON_NOT_ARRIVED] if flag else [])},
         S.PUBLISHED: BY_A_PERSON if life.settled else BY_A_PERSON | {C.PERSON_SETTLES},
         S.IN_DOUBT: BY_A_PERSON,
         S.DELIVERED: {C.PERSON_SETTLES},

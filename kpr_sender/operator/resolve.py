@@ -22,7 +22,7 @@ from kpr_sender.model import Shipment, Submission
 from kpr_sender.report import may_be_reviewed, replacement_of
 from kpr_sender.result import error_of
 from kpr_sender.settings.values import SenderSettings, Settings
-from kpr_sender.states import PERSON_CAUSES, SENT_AGAIN, Cause, ShipmentState, open_decisions
+from kpr_sender.states import PERSON_CAUSES, SENT_AGAIN, Cause, ShipmentState, may_be_published, open_decisions
 from kpr_sender.texts import Text, paragraph
 
 
@@ -50,9 +50,11 @@ _CAUSES: Final[Mapping[Decision, Cause]] = {
     Decision.CANCEL: Cause.PERSON_CANCELS,
     Decision.SETTLED: Cause.PERSON_SETTLES,
 }
+SEND_IT: Final = Text("Send it with kpr-send send.")
+"""What is to be done with what may be published, before anything that a person may decide."""
 _RESEND_INSTEAD: Final = Text("Or send it again with kpr-send resend MSGID --reason TEXT.")
 _INSTEAD_OF_RESENDING: Final[Mapping[ShipmentState, Text]] = {
-    ShipmentState.SEALED: Text("Send it with kpr-send send."),
+    ShipmentState.SEALED: SEND_IT,
     ShipmentState.PUBLISHED: Text(
         "Wait for its receipt; if FHI says it has not arrived: kpr-send resolve MSGID --not-arrived --reason TEXT."
     ),
@@ -69,7 +71,6 @@ _INSTEAD_OF_RESENDING: Final[Mapping[ShipmentState, Text]] = {
     ),
 }
 _NEXT_STEPS: Final[Mapping[ShipmentState, Text]] = {
-    ShipmentState.SEALED: Text("Send it with kpr-send send."),
     ShipmentState.PUBLISHING: Text("Let the run that publishes it end, then look again."),
 }
 
@@ -221,7 +222,9 @@ def require_decidable(case: Case, decision: Decision | None = None) -> None:
         ),
         where=f"--{decision.value}",
         next_step=paragraph(
-            Text("What may be decided: {others}.", others=others), _RESEND_INSTEAD if case.may_be_resent else ""
+            SEND_IT if may_be_published(shipment) else "",
+            Text("What may be decided: {others}.", others=others),
+            _RESEND_INSTEAD if case.may_be_resent else "",
         ),
     )
 

@@ -22,13 +22,13 @@ from kpr_sender.model import (
     Transport,
     rfc3339,
 )
-from kpr_sender.operator.resolve import Case, Decision
+from kpr_sender.operator.resolve import SEND_IT, Case, Decision
 from kpr_sender.render.history import ID_ON_THE_WAY, attempt_lines, decision_line
 from kpr_sender.render.language import say, spoken
 from kpr_sender.report import Report
 from kpr_sender.result import environment_mark
 from kpr_sender.standing import evidence, open_notes, standing, words_of_note
-from kpr_sender.states import Cause, ReceiptStatus, ShipmentState, awaits_answer
+from kpr_sender.states import Cause, ReceiptStatus, ShipmentState, awaits_answer, may_be_published
 from kpr_sender.texts import Text, listed, paragraph, quoted
 
 if TYPE_CHECKING:
@@ -49,10 +49,15 @@ _ACKNOWLEDGED: Final = Text(
     "The next kpr-send send seals another envelope and sends it, under the same MsgId and a new eb:MessageId."
 )
 """What has not arrived although KPR's message server has acknowledged it."""
+_GIVEN_UP: Final = Text("It is given up; a new extract may then replace the submission.")
+_GIVEN_UP_UNSENT: Final = Text(
+    "It is given up: kpr-send send does not send it, and the other half stays as it is. kpr-send resolve MSGID shows "
+    "what takes that back."
+)
 _CONSEQUENCES: Final[Mapping[Decision, Callable[[Shipment], Text]]] = {
     Decision.ARRIVED: lambda _: Text("It counts as published, and its receipt is waited for."),
     Decision.NOT_ARRIVED: lambda one: _AGAIN[one.transport] if one.acknowledged_at is None else _ACKNOWLEDGED,
-    Decision.CANCEL: lambda _: Text("It is given up; a new extract may then replace the submission."),
+    Decision.CANCEL: lambda one: _GIVEN_UP_UNSENT if may_be_published(one) else _GIVEN_UP,
     Decision.SETTLED: lambda _: Text("Its state stays, nobody is called any more, and the exit code is 0."),
 }
 _OF_ALARM: Final = (
@@ -232,6 +237,8 @@ def open_decisions(case: Case, *, letter: str) -> Iterator[str]:
         yield _RULE
         yield letter.rstrip()
         yield _RULE
+    if may_be_published(case.shipment):
+        yield f"  {say(SEND_IT)}"
     if case.may_be_resent:
         yield say(Text("  kpr-send resend {msg_id} --reason TEXT", msg_id=case.shipment.msg_id))
         yield f"      {say(_RESENDS[case.shipment.state][case.shipment.transport])}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -204,13 +205,31 @@ def test_another_run_that_holds_the_journal_is_87_and_looking_is_allowed(desk: D
     assert desk.shipment(first.msg_id) == first
 
 
-def test_any_other_state_is_64_with_what_is_known(desk: Desk) -> None:
-    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
-    desk.command("resolve", first.msg_id, "--not-arrived", *BECAUSE, "--yes")
+def test_any_other_state_is_64_with_what_is_known(desk: Desk, fhi: Fhi) -> None:
+    first, _ = desk.sent(ACCEPTED, ACCEPTED)
+    desk.bus.inbox.extend(fhi.answer(desk.bus.taken[0]))
+    with desk.client() as client:
+        client.wait(timeout=0)
     ran = desk.command("resolve", first.msg_id)
     assert ran.code == 64
-    assert "is sealed: there is nothing to decide. The last that is known" in ran.err
+    assert "is delivered: there is nothing to decide. The last that is known" in ran.err
     assert desk.command("resolve", "nobody").code == 64
+
+
+def test_what_is_sealed_is_to_be_sent_and_may_be_given_up(desk: Desk) -> None:
+    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
+    desk.command("resolve", first.msg_id, "--not-arrived", *BECAUSE, "--yes")
+    shown = desk.command("resolve", first.msg_id)
+    assert shown.code == 90
+    _, sending, after = shown.out.partition("\n  Send it with kpr-send ")
+    assert sending
+    assert re.findall(r"--(\S+) --reason", after) == ["cancel"]
+    assert "the other half stays as it is" in after
+    with JournalLock.acquire(desk.kommune.journal, now=lambda: datetime.now(UTC)):
+        assert desk.command("resolve", first.msg_id, "--cancel", *BECAUSE, "--yes").code == 87
+    assert "send with the same files" in desk.command("status").out
+    assert desk.command("resolve", first.msg_id, "--cancel", *BECAUSE, "--yes").code == 82
+    assert desk.shipment(first.msg_id).state is S.CANCELLED
 
 
 def test_what_is_cancelled_shows_the_ways_on(desk: Desk) -> None:

@@ -125,16 +125,50 @@ def test_what_fhi_has_answered_is_nobody_s_to_decide(desk: Desk, fhi: Fhi, decis
         assert known.submission == before
 
 
-@pytest.mark.parametrize("decision", [Decision.ARRIVED, Decision.CANCEL])
-def test_what_was_never_sent_and_what_is_given_up_need_no_decision(desk: Desk, decision: Decision) -> None:
+def test_of_what_was_never_sent_and_of_what_is_given_up_nobody_says_that_it_has_arrived(desk: Desk) -> None:
     first, second = desk.sent(NOT_SENT)
     with desk.client() as client:
-        with pytest.raises(UsageError, match="is sealed: there is nothing to decide"):
-            client.resolve(first.msg_id, decision, reason=REASON)
+        for decision in (Decision.ARRIVED, Decision.NOT_ARRIVED, Decision.SETTLED):
+            with pytest.raises(UsageError, match=r"is sealed: .* is not a decision on it") as refused:
+                client.resolve(first.msg_id, decision, reason=REASON)
+            assert refused.value.next_step == "Send it with kpr-send send. What may be decided: --cancel."
         client.submit()
         client.resolve(second.msg_id, Decision.CANCEL, reason=REASON)
-        with pytest.raises(UsageError, match=r"is cancelled: .* is not a decision on it"):
-            client.resolve(second.msg_id, decision, reason=REASON)
+        for decision in (Decision.ARRIVED, Decision.CANCEL):
+            with pytest.raises(UsageError, match=r"is cancelled: .* is not a decision on it"):
+                client.resolve(second.msg_id, decision, reason=REASON)
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_what_is_sealed_is_held_back_by_a_person_and_the_other_half_goes(desk: Desk, half: int) -> None:
+    """G2: stopping cron is no decision. It is taken back under the ids that the bus never saw (G3)."""
+    held = desk.sent(NOT_SENT)[half]
+    with desk.client() as client:
+        given_up = client.resolve(held.msg_id, Decision.CANCEL, reason="Feil fil.", by="Kari")
+        assert (given_up.submission.shipments[half].state, given_up.exit_code) == (S.CANCELLED, 82)
+        assert "kpr-send resend MSGID" in given_up.next_step
+        for _ in range(2):
+            assert client.submit().submission.shipments[half].state is S.CANCELLED
+    assert [one.message_id == held.message_id for one in desk.bus.taken] == [False]
+    with desk.client() as client:
+        client.resend(held.msg_id, reason="Riktig fil.", by="Kari")
+        assert client.submit().sent == 1
+    assert desk.bus.taken[-1].message_id == held.message_id
+    assert desk.shipment(held.msg_id).state is S.PUBLISHED
+
+
+def test_a_mistaken_resend_is_held_back(desk: Desk, fhi: Fhi) -> None:
+    """The bus had it under other ids: it goes again after FHI's word alone."""
+    first, _ = desk.sent(ACCEPTED, ACCEPTED)
+    desk.bus.inbox.extend(fhi.answer(desk.bus.taken[0], "2"))
+    with desk.client() as client:
+        client.wait(timeout=0)
+        (again, _) = client.resend(first.msg_id, reason=REASON).submission.shipments
+        assert again.state is S.SEALED
+        client.resolve(again.msg_id, Decision.CANCEL, reason="Ikke denne.", by="Kari")
+        assert client.submit().sent == 0
+        assert client.case(again.msg_id).open_to == (Decision.NOT_ARRIVED, Decision.SETTLED)
+    assert len(desk.bus.taken) == 2
 
 
 @pytest.mark.parametrize("write", [str.upper, "{{{}}}".format, " {} ".format])

@@ -386,8 +386,7 @@ class Model:
         if cause is Cause.PERSON_RESENDS:
             return letter.state in {S.REJECTED, S.FAULTED} or (letter.state is S.CANCELLED and not letter.handed_over)
         if letter.state is S.SEALED:
-            called = letter.needs_person or (letter.alarmed and cause is Cause.PERSON_CANCELS)
-            return called and cause is not Cause.PERSON_ARRIVED
+            return cause is Cause.PERSON_CANCELS or (cause is Cause.PERSON_NOT_ARRIVED and letter.needs_person)
         if letter.state is S.CANCELLED:
             return cause is Cause.PERSON_NOT_ARRIVED and letter.handed_over
         return letter.state in {S.PUBLISHED, S.IN_DOUBT}
@@ -410,7 +409,7 @@ class Model:
         """What brings a shipment further that only a person can bring further; None where nobody need or can."""
         ways = (Cause.PERSON_RESENDS, Cause.PERSON_NOT_ARRIVED, Cause.PERSON_SETTLES, Cause.PERSON_CANCELS)
         open_ways = (cause for cause in ways if self.may_decide(letter.msg_id, cause))
-        return None if letter.has_ended else next(open_ways, None)
+        return None if letter.has_ended or letter.may_be_published else next(open_ways, None)
 
     def about(self, meaning: Meaning) -> list[Letter]:
         """Return the shipments that an inbound message may be about, those of the newest pair first."""
