@@ -180,8 +180,8 @@ SUBMISSION_NOTICES: Final = (
         _is(_S.FAULTED),
         lambda name: Text("Faulted: {submission}", submission=name),
         lambda name: Text(
-            "The receiver's system could not take {submission} or a half of it. What to do: kpr-send status "
-            "{submission}",
+            "The receiver's system could not take {submission} or a half of it, or it came back. What to do: kpr-send "
+            "status {submission}",
             submission=name,
         ),
         lambda name: Text("No longer faulted: {submission}", submission=name),
