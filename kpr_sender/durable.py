@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
-NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
-"""Windows has no such flag; whoever may make a symbolic link there is an administrator."""
+from kpr_sender.regular_file import NO_FOLLOW, require_regular
 
 
 def free_in(folder: Path, name: str) -> Path:
@@ -48,6 +47,7 @@ def rewriting(path: Path, *, draft: Path, alone: bool = False, synced: bool = Tr
         FileExistsError: There is a draft, and it is another's.
         OSError: It cannot be written; the earlier one is as it was.
     """
+    _require_replaceable(path)
     if not alone:
         draft.unlink(missing_ok=True)
     descriptor = _create(draft)
@@ -72,6 +72,7 @@ def new_file(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
     Raises:
         OSError: It cannot be written.
     """
+    _require_replaceable(path)
     path.unlink(missing_ok=True)
     with _written(_create(path), synced=synced) as file:
         yield file
@@ -94,6 +95,13 @@ def created(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):  # what went wrong first is what counts
             path.unlink(missing_ok=True)
         raise
+
+
+def _require_replaceable(path: Path) -> None:
+    """Refuse to take the place of a device, pipe or socket: run by root, it would take /dev/null from everybody."""
+    if not path.is_symlink():  # a link goes, and what it leads to stays
+        with suppress(FileNotFoundError):
+            require_regular(path, follow=False)
 
 
 def _create(path: Path) -> int:

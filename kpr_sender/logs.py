@@ -21,12 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from kpr_sender.durable import NO_FOLLOW
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Event, EventKind
 from kpr_sender.file_owners import keeps_owners
 from kpr_sender.privacy import redact_fields
-from kpr_sender.regular_file import NO_WAIT
+from kpr_sender.regular_file import NO_FOLLOW, NO_WAIT
 from kpr_sender.texts import Text
 
 SILENT: Final = ("signxml", "proton", "lxml", "httpcore", "apprise", "urllib3")

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from kpr_sender.durable import NO_FOLLOW
 from kpr_sender.texts import Text
 
+NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+"""Windows has no such flag; whoever may make a symbolic link there is an administrator."""
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 """Opening a pipe does not wait for its other end; Windows has no such pipes."""
 LARGEST: Final = 10_000_000

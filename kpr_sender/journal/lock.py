@@ -19,13 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from kpr_sender.durable import NO_FOLLOW
 from kpr_sender.errors import JournalLocked, JournalUnwritable
 from kpr_sender.journal.connection import require_journal
 from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import beside, require_own_journal, require_private_folder
 from kpr_sender.journal.rows import time_of, time_text
-from kpr_sender.regular_file import read_regular
+from kpr_sender.regular_file import NO_FOLLOW, read_regular
 from kpr_sender.texts import Text
 
 _CONTENT_BYTES: Final = 4096
