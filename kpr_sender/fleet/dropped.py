@@ -17,10 +17,12 @@ from kpr_sender.app import utc_now
 from kpr_sender.client import Client
 from kpr_sender.durable import write_file
 from kpr_sender.errors import AlreadySubmitted, InputMissing, InputRefused, KprError, UsageError, worst
-from kpr_sender.model import MessageType, SubmissionState
+from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.model import MessageType, Submission, SubmissionState
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.drop import REFUSED, SENT, TAKEN, WAITING, DropFolder, DropLook, DroppedPair
-from kpr_sender.outbound.payload_file import read_chunks
+from kpr_sender.outbound.payload_file import PayloadFile, read_chunks
+from kpr_sender.outbound.publish import next_sealed
 from kpr_sender.regular_file import read_regular
 from kpr_sender.render.language import say
 from kpr_sender.report import Report
@@ -103,6 +105,8 @@ class DropRun:
         self.client.lock()
         self.folder.recover()
         new = self._new(decision)
+        if decision.replaces is None:
+            self._take_back()
         submitted = list[tuple[DroppedPair, str]]()
         for pair in self.folder.pairs(TAKEN):
             if report := self._submitted(pair, decision if pair == new else DropDecision(by=decision.by)):
@@ -138,6 +142,31 @@ class DropRun:
                 next_step=Text("Let the EPJ lay both files there, or move them there from the folder refused."),
             )
         return taken
+
+    def _take_back(self) -> None:
+        """Take again the pair of what a person has let go since it was moved; remember where it is gone."""
+        known = self.client.status()
+        if known is None or known.submission.year != self.client.settings.report.year:
+            return
+        submission = known.submission
+        if next_sealed(submission) is None:
+            return
+        for where in (TAKEN, REFUSED, WAITING):
+            for pair in self.folder.pairs(where):
+                if _holds(pair, submission):
+                    if where != TAKEN:
+                        self.folder.move(pair, TAKEN)
+                    return
+        self._errors.append(
+            InputMissing(
+                Text(
+                    "Submission {submission_id} is to be sent, and its files are not in the drop folder.",
+                    submission_id=submission.submission_id,
+                ),
+                where=str(self.folder.path),
+                next_step=Text("Lay the very same two files there again; kpr-send send goes on with it then."),
+            )
+        )
 
     def _submitted(self, pair: DroppedPair, decision: DropDecision) -> Report | None:
         """Submit a pair; where it is not to be sent, move it and remember why."""
@@ -187,8 +216,7 @@ def settle_taken(client: Client, folder: DropFolder) -> None:
     client.lock()
     for pair in folder.pairs(TAKEN):
         try:
-            submission_id = read_regular(pair.folder / _SUBMISSION, most=_MOST_ID_BYTES).decode("ascii")
-            known = client.status(submission_id)
+            known = client.status(_noted(pair))
         except (OSError, UnicodeDecodeError, UsageError):
             continue  # the next send finds out by the files themselves
         _settle(folder, pair, known)
@@ -198,6 +226,23 @@ def _note(pair: DroppedPair, submission_id: str) -> None:
     """Note beside a pair which submission it has become."""
     with suppress(OSError):
         write_file(pair.folder / _SUBMISSION, submission_id.encode("ascii"), synced=False)
+
+
+def _noted(pair: DroppedPair) -> str:
+    return read_regular(pair.folder / _SUBMISSION, most=_MOST_ID_BYTES).decode("ascii")
+
+
+def _holds(pair: DroppedPair, submission: Submission) -> bool:
+    """Return whether a pair is what a submission was made of."""
+    with suppress(OSError, UnicodeDecodeError):
+        if _noted(pair) == submission.submission_id:
+            return True
+    try:
+        return all(
+            PayloadFile.hashed(pair.files[one.type]).sha256 == one.payload_sha256 for one in submission.shipments
+        )
+    except (KprError, MessageRefused):
+        return False
 
 
 def _settle(folder: DropFolder, pair: DroppedPair, known: Report | None) -> None:

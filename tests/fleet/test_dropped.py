@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from kpr_sender.client import Client
 from kpr_sender.errors import AlreadySubmitted, InputMissing, InputRefused, KprError, RegistryUnreachable, UsageError
 from kpr_sender.fleet.dropped import DropDecision, DropRun, second_look
+from kpr_sender.model import MessageType
 from kpr_sender.outbound.drop import DropFolder
 from kpr_sender.report import Report
 from kpr_sender.sandbox.sample import write_pair
@@ -183,6 +185,57 @@ def test_findings_are_accepted_of_the_pair_that_was_set_aside(scene: Scene) -> N
 
     assert scene.run(DropDecision(accept_findings=2, by="Kari")).exit_code == 0
     assert scene.lying() == {"sent": 4}, "with what was found"
+
+
+def settled_with_one_half_rejected(scene: Scene) -> Report:
+    """FHI has refused the identmelding, and a person has settled that: the pair is moved away."""
+    scene.answering(lambda fhi: MemoryBus(lambda one: fhi.answer(one, status="12"[one.envelope.subject == "KPR_IDE"])))
+    scene.lay()
+    half = scene.run()
+    with Client(scene.settings) as client:
+        client.settle(half.submission.shipments[1].msg_id, reason="FHI tar den ikke.", by="Kari")
+    assert scene.run().exit_code == 0
+    assert scene.lying() == {"refused": 2}
+    return half
+
+
+def let_go(scene: Scene, half: Report) -> Path:
+    """A person sends the identmelding again, from where it lies now; return that."""
+    folder = DropFolder.of(scene.settings)
+    assert folder is not None
+    (pair,) = folder.pairs("refused")
+    identmelding = pair.files[MessageType.KPR_IDE]
+    with Client(scene.settings, bus=scene.bus) as client:
+        client.resend(half.submission.shipments[1].msg_id, identmelding, reason="FHI tar den nå.", by="Kari")
+    return identmelding
+
+
+@pytest.mark.parametrize("note", ["there", "gone"])
+def test_g2_what_a_person_lets_go_after_its_pair_was_moved_away_is_sent(scene: Scene, note: str) -> None:
+    half = settled_with_one_half_rejected(scene)
+    identmelding = let_go(scene, half)
+    if note == "gone":
+        (identmelding.parent / ".submission").unlink()
+    scene.answering(lambda fhi: MemoryBus(fhi.answer))
+
+    assert scene.run().exit_code == 0
+
+    assert [one.envelope.subject for one in scene.bus.published] == ["KPR_IDE"]
+    assert scene.lying() == {"sent": 2}
+
+
+def test_g2_what_is_to_be_sent_and_has_no_pair_any_more_is_66_until_it_is_laid_there_again(scene: Scene) -> None:
+    half = settled_with_one_half_rejected(scene)
+    identmelding = let_go(scene, half)
+    shutil.rmtree(identmelding.parent)
+    error = refused(scene, InputMissing)
+    assert (error.exit_code, half.submission.submission_id in error.what) == (66, True)
+    assert len(scene.bus.published) == 2
+
+    scene.lay()
+    scene.answering(lambda fhi: MemoryBus(fhi.answer))
+    assert scene.run().exit_code == 0
+    assert (scene.lying(), len(scene.bus.published)) == ({"sent": 2}, 1)
 
 
 class Killed(BaseException):
