@@ -26,6 +26,7 @@ _LOOK_SECONDS: Final = 3.5
 _LIST_BYTES: Final = 16_000_000  # a list of half a million mails
 _ALL_LINES: Final = 2**31 - 1
 _PIECE: Final = 1 << 16  # bytes of a line that are read at once
+_HANG_UPS: Final = 10  # in a row: so many mails may make a server hang up before it counts as down
 # RFC 2449, 8 and RFC 3206; and how servers say without a code that another session has the mailbox.
 _NOT_NOW: Final = ("[IN-USE]", "[SYS/TEMP]", "[LOGIN-DELAY]", "LOCK", "IN USE")
 _NOT_US: Final = "[SYS/PERM]"
@@ -84,6 +85,7 @@ class Pop3Mailbox:
         self._account = account
         self._max_inbound = max_inbound
         self._has_top = False  # whether it has ever shown a mail's headers
+        self._hung_up = 0  # how often in a row the server hung up when asked for a mail's headers
 
     def look(self, known: Container[str] = frozenset()) -> MailboxLook:
         """Look at what lies there: UIDL, LIST, and TOP of what is not known."""
@@ -97,7 +99,10 @@ class Pop3Mailbox:
                 if found and time.monotonic() > ends:  # one at least: each look gets on, however slow the lists are
                     break
                 size = sizes.get(number, "")
-                found.append(MailEntry(key, int(size) if size.isdigit() else 0, self._head(session, number)))
+                head = self._head(session, number, ends)
+                found.append(MailEntry(key, int(size) if size.isdigit() else 0, head or b""))
+                if head is None:
+                    return MailboxLook(tuple(found), frozenset(numbers), complete=False)
             self._has_top = self._has_top or any(one.head for one in found)
             if found and not self._has_top:
                 self._require_top(session)
@@ -159,14 +164,25 @@ class Pop3Mailbox:
         often = Counter(said.values())
         return {name: number for number, name in said.items() if often[name] == 1}
 
-    def _head(self, session: _Pop3Wire, number: int) -> bytes:
-        """Return a mail's headers; nothing where the server will not show them."""
+    def _head(self, session: _Pop3Wire, number: int, ends: float) -> bytes | None:
+        """Return a mail's headers; nothing where the server will not show them, None where it hung up over them.
+
+        Where it hung up after ``ends``, or over mail after mail, it is too slow, or down, and no mail is to blame.
+        """
         try:
-            return session.text(f"TOP {number} 0", HEAD_BYTES)[0]
-        except poplib.error_proto as error:
-            if not _refused(error):
+            head = session.text(f"TOP {number} 0", HEAD_BYTES)[0]
+        except (OSError, poplib.error_proto) as error:
+            if isinstance(error, poplib.error_proto) and _refused(error):
+                return b""
+            self._hung_up += 1
+            if time.monotonic() > ends or self._hung_up > _HANG_UPS:
+                self._hung_up = 0
                 raise
-            return b""
+            with suppress(OSError):
+                session.close()
+            return None
+        self._hung_up = 0
+        return head
 
     def _require_top(self, session: _Pop3Wire) -> None:
         """Refuse a server that showed no headers at all, unless it says that it can.

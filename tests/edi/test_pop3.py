@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -71,12 +71,36 @@ def test_a_session_ends_in_time_and_the_next_look_goes_on(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("what", ["silence", "head without end"])
 def test_whoever_keeps_us_waiting_is_left(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     monkeypatch.setattr(pop3, "SESSION_SECONDS", 0.5)
+    monkeypatch.setattr(pop3, "_LOOK_SECONDS", 0.3)
     answers = _listed("a") | {"TOP": b"" if what == "silence" else b"+OK\r\n" + b"X: y\r\n" * 20_000}
     with serving(_server(answers, [])) as port:
         began = time.monotonic()
         with pytest.raises(BusUnreachable):
             _box(port).look()
         assert time.monotonic() - began < 3
+
+
+def test_a_server_that_hangs_up_over_mail_after_mail_is_down() -> None:
+    """Over some of them it may; nobody logs in once for each of a thousand mails."""
+    came: list[int] = []
+    names = [f"u{number}" for number in range(1000)]
+
+    def behave(connected: socket.socket, ended: threading.Event) -> None:
+        came.append(1)
+        answers = _listed(*names)
+        connected.sendall(b"+OK hi\r\n")
+        with closing(connected.makefile("r")) as lines:
+            for line in lines:
+                if line.startswith("TOP") or ended.is_set():
+                    return
+                connected.sendall(answers.get(line.strip(), b"+OK\r\n"))
+
+    with serving(behave) as port:
+        box, known = _box(port), set[str]()
+        with suppress(BusUnreachable):
+            while len(known) < len(names):
+                known |= {one.key for one in box.look(known).entries}
+        assert 1 < len(known) < len(came) < 20
 
 
 def test_a_head_is_bounded_and_a_mail_too_large_is_left() -> None:

@@ -96,6 +96,7 @@ def _at(port: int, **changes: object) -> EdiSettings:
         {"TOP 1 ": b"-ERR [SYS/TEMP] it is broken\r\n"},
         {"TOP 1 ": b"-ERR [SYS/TEMP] it is broken\r\n", "CAPA": b"-ERR what\r\n"},
         {"TOP 1 [1-9]": b""},
+        {"TOP 1 ": b""},
     ],
 )
 def test_a_mail_that_the_server_will_not_give_is_passed_and_comes_once_it_does(
