@@ -1,15 +1,13 @@
 """The bus by AMQP 1.0: connects when needed, and alone decides what is tried again, when and how long.
 
 What is tried again is reaching the bus, and a transfer that the bus certainly does not have (promise G1). Everything
-waits by the one policy of ``_connections``; no other file imports tenacity.
+waits by the one policy of ``kpr_sender/bus/pauses.py``.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -18,12 +16,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
-import tenacity
-from tenacity.nap import sleep_using_event
-
 from kpr_sender.bus import broker_errors
 from kpr_sender.bus.codec import Decoded, Undecodable
 from kpr_sender.bus.connection import BusConnection
+from kpr_sender.bus.pauses import Pauses
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Source, own_queues
 from kpr_sender.bus.receiver import Arrived, GivenBack, Item, Token
 from kpr_sender.errors import BusUnreachable, KprError
@@ -31,8 +27,6 @@ from kpr_sender.settings.values import BusSettings
 from kpr_sender.texts import Text
 
 _FIRST_PAUSE: Final = 0.2  # seconds
-_LONGEST_PAUSE: Final = 30.0  # seconds
-_MOST_DOUBLINGS: Final = 10
 _FIRST_ANSWER: Final = 0.25  # seconds; what is there needs so long at most to come, also where nobody wants to wait
 _HEARD_WITHIN: Final = 0.5  # seconds; how soon ``closing`` ends the waiting for a message
 
@@ -67,8 +61,7 @@ class AmqpBus:
         self._login = login
         self._gate = threading.RLock()
         self._pid = os.getpid()
-        self._failures = 0  # in a row, over several calls of ``receive``: the pauses grow with them
-        self._next_attempt = -math.inf  # when the present pause is over, likewise
+        self._pauses = Pauses(_FIRST_PAUSE, self._closing, monotonic)  # they go on over several calls of ``receive``
         self._unreachable: BusUnreachable | None = None  # why there is no connection now
 
     def __enter__(self) -> Self:
@@ -86,7 +79,7 @@ class AmqpBus:
 
     def attempts(self) -> Iterator[None]:
         """Yield for each attempt to publish one message, as ``Bus.attempts`` says."""
-        self._failures, self._next_attempt = 0, -math.inf
+        self._pauses.begin_anew()
         for _ in self._connections(self._settings.reconnect_budget):
             yield
 
@@ -110,7 +103,7 @@ class AmqpBus:
                     if isinstance(item, GivenBack):
                         connection.gave_back = True
                     elif (inbound := _decoded(connection, item)) is not None:
-                        self._failures = 0
+                        self._pauses.succeeded()
                         return inbound
                 if item is None:
                     if connection.gave_back:
@@ -121,7 +114,7 @@ class AmqpBus:
         except BusUnreachable:
             self._closing.wait(max(0.0, deadline - self._monotonic()))
             raise
-        self._failures = 0
+        self._pauses.succeeded()
         return None
 
     def settle(self, inbound: Inbound) -> bool:
@@ -156,47 +149,19 @@ class AmqpBus:
     def _connections(self, seconds: float, attached: Collection[Source] = frozenset(Source)) -> Iterator[BusConnection]:
         """Yield the connection, and again after a pause each time the caller comes back for another attempt.
 
-        The one policy: exponential pauses with jitter, for ``BusUnreachable`` and what the caller could not do, until
-        the next pause would end after ``seconds``. A pause outlives that: the next caller waits for its end, so that a
-        bus that is down is not asked anew at each look; who has no time at all gets one attempt in any case. A wrong
-        login, certificate or address is final at once: repeating it only locks accounts.
+        By ``Pauses.attempts``, within ``seconds``. A pause outlives that: the next caller waits for its end, so that a
+        bus that is down is not asked anew at each look; who has no time at all gets one attempt in any case.
 
         Raises:
             BusUnreachable: There was no connection at the end. Otherwise the iterator just ends.
             AccessRefused, ConfigInvalid: Final at once.
         """
         deadline = self._monotonic() + seconds
-        if seconds > 0 and self._unreachable is not None and not self._pause_is_over(deadline):
+        if seconds > 0 and self._unreachable is not None and not self._pauses.wait_until_over(deadline):
             raise self._unreachable
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(BusUnreachable) | tenacity.retry_if_result(lambda _: True),
-            wait=self._pause,
-            stop=lambda state: self._closing.is_set() or self._monotonic() + state.upcoming_sleep > deadline,
-            sleep=sleep_using_event(self._closing),
-            retry_error_callback=lambda _: None,
-        )
-        for attempt in attempts:
-            state = attempt.retry_state
-            if state.attempt_number > 1 and self._closing.is_set():
-                break
-            with attempt:
-                connection = self._connect_once(attached)
-            if state.outcome is None or not state.outcome.failed:
-                yield connection
+        yield from self._pauses.attempts(lambda: self._connect_once(attached), deadline)
         if self._unreachable is not None:
             raise self._unreachable
-
-    def _pause(self, _state: tenacity.RetryCallState) -> float:
-        longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures, _MOST_DOUBLINGS))
-        self._failures += 1
-        seconds = random.uniform(longest / 2, longest)  # noqa: S311 - jitter, no secret
-        self._next_attempt = self._monotonic() + seconds
-        return seconds
-
-    def _pause_is_over(self, deadline: float) -> bool:
-        """Wait for the end of a pause that an earlier call began; return whether an attempt may be made by then."""
-        left = self._next_attempt - self._monotonic()
-        return left <= 0 or (self._next_attempt <= deadline and not self._closing.wait(left))
 
     def _connect_once(self, attached: Collection[Source] = frozenset(Source)) -> BusConnection:
         """Return the connection, or make one attempt at it, bounded by ``connect_timeout``.

@@ -15,6 +15,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
 
+from kpr_sender.bus.pauses import Pauses
 from kpr_sender.bus.port import MAIL, Inbound, Outbound, Outcome, Source
 from kpr_sender.ebxml import answers, read_mail
 from kpr_sender.ebxml.answers import Acknowledgment, MessageError, PayloadMessage
@@ -33,7 +34,6 @@ from kpr_sender.settings.edi import EdiSettings, MailboxKind
 from kpr_sender.texts import Text
 
 _FIRST_PAUSE: Final = 0.5  # seconds
-_LONGEST_PAUSE: Final = 30.0  # seconds
 
 
 class _Considered(Enum):
@@ -88,7 +88,7 @@ class EdiTransport:
         self._seen = SeenMails() if seen is None else seen
         self._waiting: deque[Inbound] = deque()
         self._look_at = monotonic()  # when the present pause is over; it outlives the call that began it
-        self._pause = _FIRST_PAUSE  # the next one after a look that failed, likewise
+        self._pauses = Pauses(_FIRST_PAUSE, closing, monotonic)  # after looks that failed
         self._unreadable: BusUnreachable | None = None  # why the last look failed
 
     def connect(self) -> None:
@@ -98,21 +98,8 @@ class EdiTransport:
 
     def attempts(self) -> Iterator[None]:
         """Yield for each attempt to publish one message, as ``Bus.attempts`` says."""
-        end, pause = self._monotonic() + self._settings.reconnect_budget, _FIRST_PAUSE
-        while True:
-            failed: BusUnreachable | None = None
-            try:
-                with self._gate:
-                    self._sender.connect()
-            except BusUnreachable as error:
-                failed = error
-            else:
-                yield
-            if self._monotonic() + pause > end or self._closing.wait(pause):
-                break
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        if failed is not None:
-            raise failed
+        pauses = Pauses(_FIRST_PAUSE, self._closing, self._monotonic)
+        return pauses.attempts(self._reach_server, self._monotonic() + self._settings.reconnect_budget)
 
     def publish(self, message: Outbound) -> Outcome:
         """Hand over one mail, once, as ``Bus.publish`` says."""
@@ -176,6 +163,10 @@ class EdiTransport:
         with self._gate:
             self._sender.close()
 
+    def _reach_server(self) -> None:
+        with self._gate:
+            self._sender.connect()
+
     def _may_look_by(self, end: float) -> bool:
         """Wait for the end of the present pause, no longer than to ``end``; return whether a look is due then."""
         left = self._look_at - self._monotonic()
@@ -191,10 +182,10 @@ class EdiTransport:
         except BusUnreachable as error:
             # What was broken off says nothing about the mailbox.
             self._unreadable = (self._unreadable or _stopped()) if self._closing.is_set() else error
-            self._look_at = self._monotonic() + self._pause
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            self._look_at = self._monotonic() + self._pauses.begin()
         else:
-            self._unreadable, self._pause = None, _FIRST_PAUSE
+            self._unreadable = None
+            self._pauses.succeeded()
             self._look_at = self._monotonic() + self._settings.look_every
 
     def _look(self) -> None:

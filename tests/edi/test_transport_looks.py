@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import socket
 import threading
 import time
@@ -80,7 +81,10 @@ def test_the_pauses_between_looks_go_on_from_call_to_call() -> None:
         while clock.at < 100:
             with pytest.raises(BusUnreachable, match="SYS/TEMP"):
                 transport.receive(5.0)
-        assert came == [0.0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5]
+        pauses = [after - before for before, after in itertools.pairwise(came)]
+        grown = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, *[30.0] * (len(pauses) - 6)]
+        assert all(most / 2 <= pause <= most for pause, most in zip(pauses, grown, strict=True))
+        assert len(set(pauses)) == len(pauses), "those who lost one server do not come back at the same time"
         with pytest.raises(BusUnreachable):
             transport.receive(0.0)
         assert came[-1] == clock.at
@@ -132,6 +136,23 @@ def test_a_stop_in_the_pause_before_another_attempt_at_the_mail_server_is_the_la
         with pytest.raises(BusUnreachable):
             _transport(settings, clock, clock).connect()
     assert len(came) == 1
+
+
+def test_attempts_at_the_mail_server_pause_by_chance_within_one_budget() -> None:
+    clock, came = FakeTime(), list[float]()
+
+    def refusing(connected: socket.socket, _ended: threading.Event) -> None:
+        came.append(clock.at)
+        connected.sendall(b"421 later\r\n")
+
+    with serving(refusing) as port:
+        settings = dataclasses.replace(_settings(1), smtp_port=port, smtp_host="127.0.0.1", reconnect_budget=20.0)
+        with pytest.raises(BusUnreachable, match="later"):
+            _transport(settings, clock, clock).connect()
+    assert 20 - 16 <= clock.at <= 20
+    assert all(most / 2 <= pause <= most for pause, most in zip(clock.pauses, [0.5, 1.0, 2.0, 4.0], strict=False))
+    assert not {0.5, 1.0, 2.0, 4.0} & set(clock.pauses)
+    assert len(came) == len(clock.pauses) + 1
 
 
 def test_a_look_gets_on_however_long_the_lists_take(monkeypatch: pytest.MonkeyPatch) -> None:
