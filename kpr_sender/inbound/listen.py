@@ -393,8 +393,8 @@ class Listener:
         others = sum(not one.doubted for found in look.seen.values() for one in found)
         if others and look.no_register is None:
             text = Text(
-                "{count} message on the queue belongs to others; it is given back untouched.",
-                plural="{count} messages on the queue belong to others; they are given back untouched.",
+                "{count} message that lies there belongs to others; it is left untouched.",
+                plural="{count} messages that lie there belong to others; they are left untouched.",
                 count=others,
             )
             self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": others}))
