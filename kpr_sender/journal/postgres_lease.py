@@ -51,6 +51,7 @@ _TAKE: Final = f"""
     UPDATE lease SET fence = fence + 1, pid = %s, host = %s, since = clock_timestamp()
     WHERE journal_no = %s RETURNING fence, pg_backend_pid() AS session, {PRESENT}
 """  # noqa: S608 - the program's own words
+_UNLOCK: Final = "SELECT pg_advisory_unlock(%s, %s)"
 _BEAT: Final = """
     SELECT count(*) FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() AND classid = %s AND objid = %s AND objsubid = 2
@@ -183,9 +184,14 @@ class Lease:
         """Give it back; twice is harmless, and so is a release in a forked child."""
         if self._pid != os.getpid():
             return
+        held = self.is_held
         self._over.set()
-        with self._guard, suppress(psycopg.Error):
-            self._connection.close()
+        with self._guard:
+            if held:  # a busy server notices only after a while that the session has ended: the next run would get 87
+                with suppress(psycopg.Error):
+                    self._connection.execute(_UNLOCK, (LOCK_CLASS, self.number))
+            with suppress(psycopg.Error):
+                self._connection.close()
 
     def _beat_on(self) -> None:
         while not self._over.wait(HEARTBEAT_SECONDS):

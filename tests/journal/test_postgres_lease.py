@@ -37,6 +37,21 @@ def test_a_lease_that_another_holds_is_87_and_says_who(postgres: Database) -> No
     postgres.storage().open(who="vakt").close()
 
 
+def test_the_next_run_has_the_lease_though_the_server_has_not_noticed_the_last_one_s_end(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``kpr-send send && kpr-send wait`` beside a busy server ended with 87, now and then."""
+    journal = postgres.storage().open(who="send")
+    left = list[psycopg.Connection[Any]]()
+    with monkeypatch.context() as unnoticed:
+        unnoticed.setattr(psycopg.Connection, "close", left.append)
+        journal.close()
+    postgres.storage().open(who="wait").close()
+    assert left
+    for one in left:
+        one.close()
+
+
 def test_the_server_itself_ends_a_silent_holder(postgres: Database) -> None:
     journal = postgres.storage().open(who="vakt")
     assert isinstance(journal, PostgresJournal)
