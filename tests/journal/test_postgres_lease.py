@@ -43,8 +43,12 @@ def test_the_next_run_has_the_lease_though_the_server_has_not_noticed_the_last_o
     """``kpr-send send && kpr-send wait`` beside a busy server ended with 87, now and then."""
     journal = postgres.storage().open(who="send")
     left = list[psycopg.Connection[Any]]()
+
+    def leave(connection: psycopg.Connection[Any]) -> None:
+        left.append(connection)
+
     with monkeypatch.context() as unnoticed:
-        unnoticed.setattr(psycopg.Connection, "close", left.append)
+        unnoticed.setattr(psycopg.Connection, "close", leave)
         journal.close()
     postgres.storage().open(who="wait").close()
     assert left
