@@ -434,7 +434,7 @@ class Submission:
 
     @property
     def own(self) -> tuple[Shipment, ...]:
-        """The shipments that were made for it: all but a delivered half that it keeps of what it replaces."""
+        """The shipments that were made for it: all but a half that it keeps of what it replaces."""
         return tuple(one for one in self.shipments if one.submission_id == self.submission_id)
 
 

@@ -431,6 +431,11 @@ def blocks_replacement(shipment: Lifecycle) -> bool:
     return Cause.REPLACED not in _row(shipment)
 
 
+def is_kept(shipment: Lifecycle) -> bool:
+    """Whether a replacement with the very same file keeps it: FHI has it, and if with errors, a person settled that."""
+    return shipment.state is _S.DELIVERED or (shipment.state is _S.DELIVERED_WITH_ERRORS and shipment.settled)
+
+
 def open_decisions(shipment: Lifecycle, *, replaced: bool) -> frozenset[Cause]:
     """Return what a person may decide of it now; what another submission has replaced must not be sent any more."""
     decisions = PERSON_CAUSES & _row(shipment).keys()

@@ -162,11 +162,11 @@ class Transaction:
             self.note(msg_id, HistoryLine("findings-accepted", why, who, details=submission.accepted))
 
     def keep(self, shipment: Shipment, submission: NewSubmission) -> None:
-        """Let a new submission keep a half of what it replaces; ``InternalError`` where that is not delivered."""
+        """Let a new submission keep a half of what it replaces; ``InternalError`` where FHI does not have it."""
         row = rows.shipment_row(self.connection, shipment.msg_id)
-        if row["state"] != ShipmentState.DELIVERED:
+        if not states.is_kept(rows.lifecycle_of(row)):
             raise InternalError(
-                Text("{msg_id} is {row}: only what is delivered is kept.", msg_id=shipment.msg_id, row=row["state"])
+                Text("{msg_id} is {row}: only what FHI has is kept.", msg_id=shipment.msg_id, row=row["state"])
             )
         self.connection.execute(sql.KEEP, (submission.submission_id, row["shipment_id"]))
         details = {"by_submission": submission.submission_id}

@@ -100,7 +100,7 @@ class NewSubmission:
         reason: Why it replaces it; required with ``replaces``.
         accepted: How many findings of the check a person has accepted, by rule; empty where there was nothing to.
         by: The person or account that submits.
-        kept: MsgIds of the delivered half that it keeps of the submission it replaces.
+        kept: MsgIds of the half that it keeps, which FHI has, of the submission it replaces.
     """
 
     submission_id: str

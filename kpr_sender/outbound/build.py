@@ -120,7 +120,7 @@ class Builder:
             reason: Why it does.
             accepted: How many findings of each rule a person has accepted.
             by: Who submits.
-            kept: MsgIds of the delivered half that it keeps of the submission it replaces.
+            kept: MsgIds of the half that it keeps, which FHI has, of the submission it replaces.
 
         Raises:
             InputRefused: A shipment would be larger than may be sent, or a file has no canonical form to sign.

@@ -4,7 +4,7 @@
 2. Where the journal has a submission of exactly these payloads, the run continues it. Nothing is parsed, and nothing
    that a check would find now stops it: FHI may have the files already. From another HER-id it is refused: ``sender``.
 3. Otherwise both are checked, and a person must have accepted what FHI would drop.
-4. The pair is sealed while the journal writes it; of what it replaces, a delivered half with the very same payload is
+4. The pair is sealed while the journal writes it; of what it replaces, a half that FHI has of the very same payload is
    kept: it is never sent again because its other half failed.
 
 What steps 3 and 4 need is imported there: rule tables, keys and CMS take longer to load than a known pair to be hashed.
@@ -30,7 +30,7 @@ from kpr_sender.outbound.payload_file import PayloadFile, read_chunks
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry, Counterpart, Directory, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import ShipmentState, may_be_published
+from kpr_sender.states import is_kept, may_be_published
 from kpr_sender.texts import Text, as_text, paragraph
 from kpr_sender.trust.port import Trust
 
@@ -216,7 +216,7 @@ class Submitter:
         reason: str,
         accepted: Mapping[str, int],
     ) -> Submission:
-        kept = self._delivered_already(files, replaces)
+        kept = self._with_fhi_already(files, replaces)
         new = self.builder(self.counterpart()).submission(
             {kind: file for kind, file in files.items() if kind not in kept},
             lopenr=lopenr,
@@ -229,7 +229,7 @@ class Submitter:
         submission = self.journal.create(new)
         for kind, shipment in kept.items():
             text = Text(
-                "The {norwegian} is the one that is delivered as {msg_id}: it is kept, not sent again.",
+                "The {norwegian} is the one that FHI has as {msg_id}: it is kept, not sent again.",
                 norwegian=kind.norwegian,
                 msg_id=shipment.msg_id,
             )
@@ -244,15 +244,15 @@ class Submitter:
             self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))
         return submission
 
-    def _delivered_already(
+    def _with_fhi_already(
         self, files: Mapping[MessageType, PayloadFile], replaces: str | None
     ) -> dict[MessageType, Shipment]:
-        """Return the delivered half of the submission that is replaced whose payload is the very same file's."""
+        """Return the half of the submission that is replaced which FHI has already, of the very same file."""
         replaced = None if replaces is None else self.journal.submission(replaces)
         return {
             one.type: one
             for one in (() if replaced is None else replaced.shipments)
-            if one.state is ShipmentState.DELIVERED and one.payload_sha256 == files[one.type].sha256
+            if is_kept(one) and one.payload_sha256 == files[one.type].sha256
         }
 
     def resealer(self) -> Resealer:

@@ -135,7 +135,7 @@ def report_screen(report: Report, *, journal: Path | str, receipts: Path, remark
         yield ""
         yield from _shipment(shipment, report)
         if shipment not in report.submission.own:
-            kept = Text("of submission {id}: delivered, and not sent again", id=shipment.submission_id)
+            kept = Text("of submission {id}: FHI has it, and it is not sent again", id=shipment.submission_id)
             yield from _indented(Text("kept"), [kept])
     yield ""
     yield _field(Text("Journal"), str(journal))

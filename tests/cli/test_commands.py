@@ -138,7 +138,7 @@ def test_what_is_delivered_is_kept_and_shown_so_when_the_other_half_is_corrected
     assert (code, kept["state"], sent["state"]) == (0, "delivered", "delivered"), err
     assert (kept["msg_id"], kept["kept_of"]) == (first["shipments"][0]["msg_id"], first["submission"])
     assert (sent["kept_of"], sent["attempts"]) == (None, 1)
-    assert f"of submission {first['submission']}: delivered, and not sent again" in command("status")[1]
+    assert f"of submission {first['submission']}: FHI has it, and it is not sent again" in command("status")[1]
     code, out, _ = command("--json", "receipts")
     assert [one["msg_id"] for one in json.loads(out)["receipts"]] == [kept["msg_id"], sent["msg_id"]]
     assert command("journal", "verify")[0] == 0

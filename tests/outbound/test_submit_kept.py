@@ -109,6 +109,32 @@ def test_what_is_not_delivered_is_not_kept(
     assert len(silent_bus.published) == 2
 
 
+def test_g1_what_arrived_with_errors_is_kept_once_a_person_has_settled_it(
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality
+) -> None:
+    """FHI has it, and a person has said that nobody need look at it any more: only the other half is to be sent."""
+    client = new_client(silent_bus)
+    before = client.submit().submission
+    for message, status in zip(silent_bus.taken, "32", strict=True):
+        client.handle(fhi.answer(message, status)[0])
+    kommune.corrected()
+    with pytest.raises(AlreadySubmitted, match="never sent twice"):
+        client.submit(replaces=before.submission_id, reason=AGREED)
+    first = before.shipments[0].msg_id
+    client.settle(first, reason="FHI nøyer seg med den.", by="Kari")
+    report = client.submit(replaces=before.submission_id, reason=AGREED)
+    assert (states(report), report.sent) == ([S.DELIVERED_WITH_ERRORS, S.PUBLISHED], 1)
+    done = answered(client, silent_bus, fhi)
+    assert (done.submission.shipments[0].msg_id, done.exit_code) == (first, 0)
+    assert subjects(silent_bus.published) == ["KPR_IPL", "KPR_IDE", "KPR_IDE"]
+    # What contradicts it later calls for a person, and is not kept until that is settled as well.
+    client.handle(fhi.answer(silent_bus.taken[0], "2")[0])
+    assert status_of(client).exit_code == 82
+    kommune.corrected()
+    with pytest.raises(AlreadySubmitted, match="never sent twice"):
+        client.submit(replaces=done.submission.submission_id, reason=AGREED)
+
+
 def test_without_replaces_nothing_is_kept_and_nothing_sent(
     new_client: NewClient, silent_bus: MemoryBus, half: Report, kommune: Municipality
 ) -> None:

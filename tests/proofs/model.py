@@ -129,6 +129,11 @@ class Letter:
         return self.state is S.SEALED and not self.needs_person and not self.alarmed
 
     @property
+    def is_kept(self) -> bool:
+        """Whether nothing takes its place but another file."""
+        return self.state is S.DELIVERED or (self.state is S.DELIVERED_WITH_ERRORS and self.settled)
+
+    @property
     def unbelieved(self) -> int:
         return sum(not believed for (about, _), believed in self.digests.items() if about == self.msg_id)
 
@@ -348,10 +353,10 @@ class Model:
         return [letter for letter in pair.letters if self.pair_of(letter) is pair]
 
     def may_replace(self, payloads: tuple[Path, ...]) -> bool:
-        """Whether the newest pair may be replaced by these files: none of them goes twice, a delivered one is kept."""
+        """Whether the newest pair may be replaced by these files: none of them goes twice, what FHI has is kept."""
         pair = self.pairs[-1]
         known = [letter for letter in self.letters if letter.payload in payloads]
-        return not pair.blocks_replacement and all(one in pair.letters and one.state is S.DELIVERED for one in known)
+        return not pair.blocks_replacement and all(one in pair.letters and one.is_kept for one in known)
 
     def is_replaced(self, pair: Pair) -> bool:
         return any(other.replaces == pair.submission_id for other in self.pairs)
