@@ -177,11 +177,14 @@ class Forwarder:
 
     async def _no_more(self) -> None:
         """Let go of what is being passed on, and of the machines' sockets."""
-        for one in self._servers:
-            one.close()
-        # A task that is cancelled while asyncio makes a connection of what it has accepted leaves its socket open.
+        # asyncio leaves open what it has accepted and not yet made a connection of when the server is closed: first
+        # nothing more is accepted, and then it has the rounds that it takes.
+        for one in (listening for server in self._servers for listening in server.sockets):
+            self._loop.remove_reader(one.fileno())
         for _ in range(_ROUNDS_TO_CONNECT):
             await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
