@@ -269,7 +269,9 @@ def require_once(case: Case, *, again: bool) -> None:
     Raises:
         UsageError: It went again before.
     """
-    if case.times_sent_again and not again:
+    # What still waits to be sent by an earlier word does not go once more when it is sent another way.
+    waits = case.shipment.state is ShipmentState.SEALED and not case.shipment.needs_person
+    if case.times_sent_again and not again and not waits:
         times = (
             "once"
             if case.times_sent_again == 1

@@ -162,6 +162,11 @@ def test_a_pair_that_the_bus_never_had_goes_by_mail_by_a_persons_word(kommune: M
         client.resolve(ipl.msg_id, Decision.ARRIVED, reason="FHI has it.", by="kari")
         with pytest.raises(Overdue):
             client.resend(ide.msg_id, reason="x", by="kari", transport=Transport.AMQP, again=True)
+        for half in (ipl, ide):
+            client.resolve(half.msg_id, Decision.NOT_ARRIVED, reason="FHI has none.", by="kari", again=True)
+        # It waits to go once more by that word: another way, it goes no more often.
+        back = client.resend(ide.msg_id, reason="Not by mail then.", by="kari", transport=Transport.AMQP)
+        assert [(one.state, one.transport) for one in back.submission.shipments] == [(_S.SEALED, Transport.AMQP)] * 2
 
 
 def test_g2_a_pair_goes_the_other_way_as_one_or_not_at_all(kommune: Municipality, box: EdiSandbox) -> None:
