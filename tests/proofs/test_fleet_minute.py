@@ -116,9 +116,9 @@ def _children(pid: int) -> Iterator[int]:
 def test_each_shipment_reaches_the_bus_once_and_everything_ends_delivered(
     tmp_path: Path, own_postgres: Database, command: Command
 ) -> None:
-    made = in_database(tmp_path, own_postgres, *_NAMES)
+    made = in_database(tmp_path, own_postgres, *_NAMES, every="15s")
     text = made.path.read_text("utf-8")
-    made.path.write_text(text.replace("[fleet]\n", '[fleet]\nevery = "15s"\nstalled_after = "6s"\n'), "utf-8")
+    made.path.write_text(text.replace("[fleet]\n", '[fleet]\nstalled_after = "6s"\n'), "utf-8")
     assert command(*options(made), "--municipality", _NAMES[0], "journal", "migrate")[0] == 0
     for name in _NAMES:
         for file in (made.of(name).fagmelding, made.of(name).identmelding):
