@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from kpr_sender.notify.metrics_file import PrometheusFile
 from kpr_sender.notify.port import Delivery
 from kpr_sender.operator.certificates import CertificateInUse
 from kpr_sender.operator.run_watch import RunWatch
+from kpr_sender.profiles.profile import norwegian_time
 from kpr_sender.states import ShipmentState as S
 from kpr_sender.texts import as_text
 from tests.helpers.figures import figure
@@ -110,7 +111,7 @@ def test_none_of_ten_thousand_ids_is_in_a_notice_a_ping_or_a_metric(tmp_path: Pa
     shapes = [list(_texts(numbers, written, _AT_ONCE)) for written in EVERY_SHAPE.values()]
     by_turns = iter([each[at % len(shapes)] for at, each in enumerate(zip(*shapes, strict=True))])
     settings, path, leaked = municipality(tmp_path).configure(), tmp_path / "kpr.prom", 0
-    soon = datetime.now(UTC).date() + timedelta(days=3)
+    soon = datetime.now(norwegian_time()).date() + timedelta(days=3)
     settings = replace(
         settings,
         monitor=replace(settings.monitor, metrics_file=path),
