@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kpr_sender.inbound.folder import ReceiptsFolder
     from kpr_sender.inbound.receipt import ReceiptHandler
     from kpr_sender.journal.session import Closing
-    from kpr_sender.outbound.sealing import Sealing
+    from kpr_sender.outbound.port import Sealing
     from kpr_sender.registry.port import Counterpart
 
 

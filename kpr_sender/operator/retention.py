@@ -7,29 +7,23 @@ a year corrected during its reception period: what nobody has looked at may stil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal.port import Journal, JournalView
 from kpr_sender.journal.values import Pruned
-from kpr_sender.model import Receipt, Submission
+from kpr_sender.model import Submission
+from kpr_sender.operator.port import Copies
 from kpr_sender.report import Report, may_be_reviewed
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
 _COPIES_OF_JOURNAL: Final = ".before-*"
 """How the names of the copies go on that an earlier version's journal was copied to before it was migrated."""
-
-
-class Copies(Protocol):
-    """The receipts' copies outside the journal."""
-
-    def remove(self, receipts: Iterable[Receipt]) -> None:
-        """Remove those of some receipts; what is gone already is no error (else ``OSError``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from kpr_sender.journal.values import NewShipment, NewSubmission
 from kpr_sender.messages.hodemelding import END, Hodemelding, frame
 from kpr_sender.model import Certificates, MessageType, Party, Shipment
 from kpr_sender.outbound.payload_file import PayloadFile
-from kpr_sender.outbound.sealing import Route, Sealing, Unsealed
+from kpr_sender.outbound.port import Route, Sealing, Unsealed
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import Counterpart, RegisterEntry
 from kpr_sender.settings.values import Settings

@@ -21,7 +21,7 @@ from kpr_sender.ebxml.versions import content_schema
 from kpr_sender.errors import InputRefused
 from kpr_sender.messages.transport import SEALED_MESSAGE_ID, application_properties
 from kpr_sender.model import Envelope, Party, Transport
-from kpr_sender.outbound.sealing import Route, Sealed, Unsealed
+from kpr_sender.outbound.port import Route, Sealed, Unsealed
 from kpr_sender.registry.edi_address import own_edi_address, receivers_edi_address
 from kpr_sender.registry.port import Counterpart, RegisterEntry
 from kpr_sender.settings.edi import EdiSettings

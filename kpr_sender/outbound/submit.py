@@ -36,8 +36,8 @@ from kpr_sender.trust.port import Trust
 
 if TYPE_CHECKING:
     from kpr_sender.outbound.build import Builder
+    from kpr_sender.outbound.port import Sealing
     from kpr_sender.outbound.reseal import Resealer
-    from kpr_sender.outbound.sealing import Sealing
     from kpr_sender.preflight import CheckReport, Payload
     from kpr_sender.preflight.model import Effect
 

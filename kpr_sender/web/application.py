@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kpr_sender.model import Language
 from kpr_sender.texts import Text
 from kpr_sender.web.guard import Guard
-from kpr_sender.web.login import BACK, Access, NotAdmitted, OpenIdLogin
+from kpr_sender.web.login import BACK, NotAdmitted, OpenIdLogin
 from kpr_sender.web.pages import MUNICIPALITY, PageLook, message_page, municipality_page, overview_page
-from kpr_sender.web.port import Municipalities
+from kpr_sender.web.port import Access, Municipalities
 from kpr_sender.web.query import RELOAD_SECONDS, Query, preferred
 from kpr_sender.web.snapshot import Snapshots
 

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx2
 from authlib.integrations.starlette_client import OAuth, OAuthError  # type: ignore[import-untyped]  # it has no types
@@ -50,20 +50,6 @@ class NotAdmitted(Exception):
     def __init__(self, status: int, what: Text) -> None:
         self.status, self.what = status, what
         super().__init__(what)
-
-
-class Access(Protocol):
-    """Tells who may read."""
-
-    @property
-    def has_login(self) -> bool:
-        """Whether people log in and out here."""
-
-    def admits(self, request: Request) -> bool:
-        """Tell whether a request's sender may read."""
-
-    def protected(self, app: ASGIApp) -> ASGIApp:
-        """Return an application that has what ``admits`` needs in its requests."""
 
 
 class Everybody:

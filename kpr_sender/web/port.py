@@ -1,17 +1,21 @@
-"""What the page shows, as values, and what it asks of whatever knows the municipalities."""
+"""What the page shows, as values, and what it asks: of whatever knows the municipalities, and who may read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kpr_sender.errors import KprError
 from kpr_sender.journal.values import JournalEvent
 from kpr_sender.model import Environment
 from kpr_sender.report import Report
 from kpr_sender.texts import Text
+
+if TYPE_CHECKING:  # an extra, and the values are used without it
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +93,17 @@ class Municipalities(Protocol):
 
     def details(self, key: str) -> MunicipalityDetails | None:
         """Return all that is known of one; None where there is no such municipality."""
+
+
+class Access(Protocol):
+    """Tells who may read."""
+
+    @property
+    def has_login(self) -> bool:
+        """Whether people log in and out here."""
+
+    def admits(self, request: Request) -> bool:
+        """Tell whether a request's sender may read."""
+
+    def protected(self, app: ASGIApp) -> ASGIApp:
+        """Return an application that has what ``admits`` needs in its requests."""

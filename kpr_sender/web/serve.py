@@ -12,8 +12,8 @@ from kpr_sender.net import is_loopback
 from kpr_sender.settings.web import ListenAddress, WebSettings, parts_of
 from kpr_sender.web.application import Pages
 from kpr_sender.web.figures import Figures
-from kpr_sender.web.login import Access, BehindProxy, Everybody, OpenIdLogin
-from kpr_sender.web.port import Municipalities
+from kpr_sender.web.login import BehindProxy, Everybody, OpenIdLogin
+from kpr_sender.web.port import Access, Municipalities
 from kpr_sender.web.server import Listening, Serving, bind, endpoint_of, own_tls
 from kpr_sender.web.snapshot import Snapshots
 

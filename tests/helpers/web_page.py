@@ -17,8 +17,8 @@ from kpr_sender.settings.web import ListenAddress, WebSettings
 from kpr_sender.states import Cause, ShipmentState
 from kpr_sender.texts import Text
 from kpr_sender.web.application import Pages
-from kpr_sender.web.login import Access, Everybody
-from kpr_sender.web.port import CertificateLife, MunicipalityDetails, MunicipalityLine
+from kpr_sender.web.login import Everybody
+from kpr_sender.web.port import Access, CertificateLife, MunicipalityDetails, MunicipalityLine
 from kpr_sender.web.serve import Addresses, prepare
 from kpr_sender.web.snapshot import Snapshots
 from tests.helpers.submissions import AT, pair, told

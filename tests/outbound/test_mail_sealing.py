@@ -22,7 +22,7 @@ from kpr_sender.inbound.mails import own_references
 from kpr_sender.messages.hodemelding import frame
 from kpr_sender.model import MessageType, Transport
 from kpr_sender.outbound.mail_sealing import MailSealing
-from kpr_sender.outbound.sealing import Route, Sealed, Unsealed
+from kpr_sender.outbound.port import Route, Sealed, Unsealed
 from kpr_sender.registry.port import Counterpart, RegisteredParty, RegisteredQueues, RegisterEntry
 from kpr_sender.settings.edi import EdiSettings
 from tests.helpers import pki
