@@ -75,7 +75,7 @@ def test_a_served_mailbox_full_of_others_mail_is_as_it_was(mail_servers: MailSer
 def test_twenty_large_mailboxes_of_others_are_as_they_were(mail_servers: MailServers, kind: MailboxKind) -> None:
     chance, count, size = random.Random(7), scaled(20), 0
     for seed in range(count):
-        size += _served(mail_servers, kind, size=chance.randrange(20_000_000, 80_000_000), seed=seed)
+        size += _served(mail_servers, kind, size=chance.randrange(30_000_000, 95_000_000), seed=seed)
         for path in [*(mail_servers.maildir() / "new").iterdir(), *(mail_servers.maildir() / "cur").iterdir()]:
             path.unlink()
     figure("mailboxes full of others' mail", mailboxes=count, megabytes=size // 1_000_000, changed=0)
