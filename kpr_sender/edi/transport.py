@@ -182,7 +182,8 @@ class EdiTransport:
         except BusUnreachable as error:
             # What was broken off says nothing about the mailbox.
             self._unreadable = (self._unreadable or _stopped()) if self._closing.is_set() else error
-            self._look_at = self._monotonic() + self._pauses.begin()
+            self._pauses.begin()
+            self._look_at = self._pauses.over_at
         else:
             self._unreadable = None
             self._pauses.succeeded()

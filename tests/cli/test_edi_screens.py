@@ -31,11 +31,10 @@ from kpr_sender.model import (
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.render.language import say, speaking
 from kpr_sender.render.text import report_screen
-from kpr_sender.settings.sample_file import EDI_RECEIVER, EDI_SENDER, MAILBOX
 from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
 from kpr_sender.texts import Text
 from tests.helpers.desk import Desk
-from tests.helpers.edi_municipality import BY_MAIL
+from tests.helpers.edi_municipality import ACCOUNT, BY_MAIL
 from tests.helpers.memory_bus import ACCEPTED, MemoryBus
 from tests.helpers.municipality import Municipality
 from tests.helpers.submissions import AT, pair, shipment, told
@@ -62,17 +61,7 @@ class _MailDesk(Desk):
     """The same, where submissions go by mail."""
 
     def client(self, by: str = "cron") -> Client:
-        edi = {
-            "address": EDI_SENDER,
-            "receiver_address": EDI_RECEIVER,
-            "smtp_host": "127.0.0.1",
-            "smtp_port": 1,
-            "user": EDI_SENDER,
-            "password_file": "bus-password",
-            "tls_ca": "pki/ca.pem",
-            "mailbox": f"maildir:{MAILBOX}",
-            "reconnect_budget": "0.1s",
-        }
+        edi = {**ACCOUNT, "tls_ca": "pki/ca.pem", "reconnect_budget": "0.1s"}
         settings = self.kommune.configure({"": BY_MAIL, "edi": edi})
         return Client(settings, bus=self.bus, on_event=self.events.append, by=by)
 

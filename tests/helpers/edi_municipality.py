@@ -8,6 +8,16 @@ from kpr_sender.settings.values import Settings
 from tests.helpers.municipality import SENDER_HER_ID, Municipality
 
 BY_MAIL = {"environment": "lokal", "transport": "edi"}
+ACCOUNT: dict[str, object] = {
+    "address": EDI_SENDER,
+    "receiver_address": EDI_RECEIVER,
+    "smtp_host": "127.0.0.1",
+    "smtp_port": 1,
+    "user": EDI_SENDER,
+    "password_file": "bus-password",
+    "mailbox": f"maildir:{MAILBOX}",
+}
+"""[edi] where nobody listens: what goes by mail is played, or fails."""
 
 
 def edi_sandbox(kommune: Municipality) -> EdiSandbox:
@@ -17,19 +27,8 @@ def edi_sandbox(kommune: Municipality) -> EdiSandbox:
 
 def account(box: EdiSandbox, **changes: object) -> dict[str, object]:
     """Return [edi] for a running sandbox."""
-    return {
-        "address": EDI_SENDER,
-        "receiver_address": EDI_RECEIVER,
-        "smtp_host": "127.0.0.1",
-        "smtp_port": box.port,
-        "user": EDI_SENDER,
-        "password_file": "bus-password",
-        "tls_ca": "pki/ca.pem",
-        "mailbox": f"maildir:{MAILBOX}",
-        "look_every": "0.1s",
-        "reconnect_budget": "1s",
-        **changes,
-    }
+    served = {"smtp_port": box.port, "tls_ca": "pki/ca.pem", "look_every": "0.1s", "reconnect_budget": "1s"}
+    return {**ACCOUNT, **served, **changes}
 
 
 def by_mail(kommune: Municipality, box: EdiSandbox, **changes: object) -> Settings:

@@ -27,23 +27,14 @@ from kpr_sender.model import Environment, MessageType
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.sandbox import apprec
 from kpr_sender.sandbox.sample import write_pair
-from kpr_sender.settings.sample_file import EDI_RECEIVER, EDI_SENDER, MAILBOX
 from kpr_sender.settings.values import Settings
 from tests.helpers import pki
+from tests.helpers.edi_municipality import ACCOUNT
 from tests.helpers.fhi import REJECTION
 from tests.helpers.municipality import YEAR, municipality
 
 BEGIN = datetime(2025, 1, 6, 9, tzinfo=UTC)
 EXTRACTS = 5
-_EDI: dict[str, object] = {
-    "address": EDI_SENDER,
-    "receiver_address": EDI_RECEIVER,
-    "smtp_host": "127.0.0.1",
-    "smtp_port": 1,
-    "user": EDI_SENDER,
-    "password_file": "bus-password",
-    "mailbox": f"maildir:{MAILBOX}",
-}
 _VALID = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2060, 1, 1, tzinfo=UTC))
 _SIGN, _ENCIPHER = ("content_commitment",), ("key_encipherment", "data_encipherment")
 
@@ -148,7 +139,7 @@ def stage() -> Stage:
             f"keys.{name}": {**no_p12, "certificate": f"{name}.pem", "key": f"{name}.key"}
             for name in ("signing", "decryption")
         }
-        | {"edi": _EDI}
+        | {"edi": ACCOUNT}
     )
     receiver = profiles.load(YEAR).receivers[Environment.LOKAL].service_her_id
     return Stage(

@@ -13,6 +13,7 @@ from kpr_sender.fault_points import FaultPoint
 from kpr_sender.model import MessageType, Shipment
 from kpr_sender.sandbox.ledger import LedgerLine
 from kpr_sender.states import ShipmentState
+from tests.helpers.figures import figure
 
 _S = ShipmentState
 
@@ -81,6 +82,22 @@ class Found:
     in_doubt: int = 0
     dead_ends: int = 0
     wrong: list[str] = field(default_factory=list)
+
+    def require_nothing_wrong(self, name: str, **more: str) -> None:
+        """Count it as a proof of this name, and fail where anything is not as it must be, or nothing was killed."""
+        figure(
+            name,
+            **more,
+            runs=self.runs,
+            lost=self.lost,
+            duplicated=self.duplicated,
+            misclassified=self.misclassified,
+            in_doubt=self.in_doubt,
+            dead_ends=self.dead_ends,
+        )
+        assert not self.wrong, "\n".join(self.wrong)
+        assert (self.lost, self.duplicated, self.misclassified, self.dead_ends) == (0, 0, 0, 0)
+        assert self.runs, "it was killed"
 
 
 class Judge:

@@ -18,9 +18,8 @@ import pytest
 from kpr_sender.fault_points import FaultPoint
 from kpr_sender.model import MessageType, Transport
 from kpr_sender.states import ShipmentState
-from tests.helpers.figures import figure
 from tests.helpers.nightly import stride
-from tests.proofs.kill_judge import Answer, Found
+from tests.proofs.kill_judge import Answer
 from tests.proofs.kill_runs import Scene, Stop, kill_town, run_server
 from tests.proofs.test_kills import _stops
 
@@ -77,25 +76,11 @@ SCENES: Final = (
     Scene("queue-full", _S.SEALED, "edi", True, ways=_TO_MAIL),
     Scene("error-queue", _S.FAULTED, "edi", True, ways=_TO_MAIL),
 )
+_NAME: Final = "kill points by EDI"
 _IN_SUITE: Final = ((SCENES[0], 2), (SCENES[6], 3), (SCENES[10], 3), (SCENES[14], 3))
 """Which of them a run of the suite plays, and how many kills each gets."""
 _KILLS: Final = 9
 """How many it gives to a run that is answered."""
-
-
-def _judge(found: Found) -> None:
-    figure(
-        "kill points by EDI",
-        runs=found.runs,
-        lost=found.lost,
-        duplicated=found.duplicated,
-        misclassified=found.misclassified,
-        in_doubt=found.in_doubt,
-        dead_ends=found.dead_ends,
-    )
-    assert not found.wrong, "\n".join(found.wrong)
-    assert (found.lost, found.duplicated, found.misclassified, found.dead_ends) == (0, 0, 0, 0)
-    assert found.runs, "it was killed"
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +103,7 @@ def _kill(server: subprocess.Popen[str], told: Told, chosen: Choice) -> set[Faul
         points = town.case(())
         for stop in chosen(_stops(points)):
             town.case((stop,))
-    _judge(town.found)
+    town.found.require_nothing_wrong(_NAME)
     return set(points)
 
 
@@ -126,7 +111,7 @@ def _decide(server: subprocess.Popen[str], scene: Scene, chosen: Choice) -> None
     with kill_town(server, dict.fromkeys(MessageType, Answer.POSITIVE), ways=scene.ways) as town:
         for stop in chosen(_stops(town.decided(scene, None))):
             town.decided(scene, stop)
-    _judge(town.found)
+    town.found.require_nothing_wrong(_NAME)
 
 
 def test_killed_over_a_whole_run_and_started_again(server: subprocess.Popen[str]) -> None:

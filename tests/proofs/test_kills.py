@@ -17,9 +17,8 @@ import pytest
 
 from kpr_sender.fault_points import FaultPoint
 from kpr_sender.model import MessageType
-from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled
-from tests.proofs.kill_judge import Answer, Answers, Found
+from tests.proofs.kill_judge import Answer, Answers
 from tests.proofs.kill_runs import SCENES, Scene, Stop, kill_town, run_server
 
 _PAIRS: Final = 1_200
@@ -43,27 +42,13 @@ def _stops(points: Sequence[FaultPoint]) -> list[Stop]:
     return stops
 
 
+_ALL_POINTS: Final = f"all {len(FaultPoint)}"
 _OF_ANSWERS: Final = {
     FaultPoint.ANSWER_RECEIVED,
     FaultPoint.ANSWER_OPENED,
     FaultPoint.BEFORE_SETTLE,
     FaultPoint.AFTER_SETTLE,
 }
-
-
-def _judge(name: str, found: Found) -> None:
-    figure(
-        name,
-        points=f"all {len(FaultPoint)}",
-        runs=found.runs,
-        lost=found.lost,
-        duplicated=found.duplicated,
-        misclassified=found.misclassified,
-        in_doubt=found.in_doubt,
-        dead_ends=found.dead_ends,
-    )
-    assert not found.wrong, "\n".join(found.wrong)
-    assert (found.lost, found.duplicated, found.misclassified, found.dead_ends) == (0, 0, 0, 0)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +73,7 @@ def test_killed_at_every_point_and_started_again(server: subprocess.Popen[str], 
             town.case((stop,))
     assert set(points) == set(FaultPoint) - (_OF_ANSWERS if silent else set())
     assert town.found.runs == len(stops), "every one of them was killed"
-    _judge("kill points", town.found)
+    town.found.require_nothing_wrong("kill points", points=_ALL_POINTS)
 
 
 def decide(server: subprocess.Popen[str], scene: Scene, share: int) -> None:
@@ -98,7 +83,7 @@ def decide(server: subprocess.Popen[str], scene: Scene, share: int) -> None:
         for stop in stops[len(scene.decision) % share :: share]:
             town.decided(scene, stop)
     assert town.found.runs, "it was killed"
-    _judge("kill points of a person's decision", town.found)
+    town.found.require_nothing_wrong("kill points of a person's decision", points=_ALL_POINTS)
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=str)
@@ -123,4 +108,4 @@ def test_killed_again_while_recovering(server: subprocess.Popen[str], answers: A
         for place, stop in enumerate(_stops(points)):
             town.case((stop, Stop(None, random.randint(1, len(points) - place + _REPEATED))))
     assert town.found.runs, "some recoveries were killed, too"
-    _judge("kill points, recovery killed too", town.found)
+    town.found.require_nothing_wrong("kill points, recovery killed too", points=_ALL_POINTS)

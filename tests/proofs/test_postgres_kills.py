@@ -14,10 +14,9 @@ import pytest
 
 from kpr_sender.fault_points import FaultPoint
 from kpr_sender.model import MessageType
-from tests.helpers.figures import figure
 from tests.helpers.nightly import stride
 from tests.helpers.postgres import Database
-from tests.proofs.kill_judge import Answer, Answers, Found
+from tests.proofs.kill_judge import Answer, Answers
 from tests.proofs.kill_runs import SCENES, Scene, Stop, kill_town, run_server
 from tests.proofs.test_kills import ANSWERS, _named, _stops
 
@@ -42,21 +41,6 @@ def _in(database: Database) -> Callable[[Path], Database]:
     return made
 
 
-def _judge(name: str, found: Found) -> None:
-    figure(
-        f"PostgreSQL: {name}",
-        runs=found.runs,
-        lost=found.lost,
-        duplicated=found.duplicated,
-        misclassified=found.misclassified,
-        in_doubt=found.in_doubt,
-        dead_ends=found.dead_ends,
-    )
-    assert not found.wrong, "\n".join(found.wrong)
-    assert (found.lost, found.duplicated, found.misclassified, found.dead_ends) == (0, 0, 0, 0)
-    assert found.runs, "it was killed"
-
-
 def _kill(
     server: subprocess.Popen[str],
     database: Database,
@@ -68,7 +52,7 @@ def _kill(
         assert FaultPoint.BEFORE_TRANSFER in points
         for stop in chosen(_stops(points)):
             town.case((stop,))
-    _judge("kill points", town.found)
+    town.found.require_nothing_wrong("PostgreSQL: kill points")
 
 
 def test_killed_at_thirty_points_and_started_again(server: subprocess.Popen[str], own_postgres: Database) -> None:
@@ -97,4 +81,4 @@ def test_killed_while_a_person_decides_and_what_is_let_go_is_sent(
         stops = _stops(town.decided(scene, None))
         for stop in stops[:: stride()]:
             town.decided(scene, stop)
-    _judge("kill points of a person's decision", town.found)
+    town.found.require_nothing_wrong("PostgreSQL: kill points of a person's decision")
