@@ -20,6 +20,7 @@ from typing import Final
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import queue_name, registered_address
 from kpr_sender.model import Environment
+from kpr_sender.net import host_name
 from kpr_sender.profiles.profile import Profile
 from kpr_sender.texts import Text
 from kpr_sender.wording import all_of
@@ -123,14 +124,14 @@ def guard_edi_address(environment: Environment, address: str, *, where: str) -> 
     Raises:
         ConfigInvalid: Says whose it is.
     """
-    domain = f"@{address.rpartition('@')[2].lower()}"
+    domain = host_name(address.rpartition("@")[2])
     owners = _EDI_DOMAINS.get(domain)
     if owners is None or environment in owners:
         return
     raise ConfigInvalid(
         Text(
             "The EDI address is at {domain}, which belongs to {owners}, not to {environment}.",
-            domain=domain[1:],
+            domain=domain,
             owners=all_of(sorted(owner.value for owner in owners)),
             environment=environment.value,
         ),
@@ -141,9 +142,9 @@ def guard_edi_address(environment: Environment, address: str, *, where: str) -> 
 
 _REAL: Final = frozenset({Environment.VALIDERING, Environment.PRODUKSJON})
 _EDI_DOMAINS: Final[Mapping[str, frozenset[Environment]]] = {
-    "@edi.nhn.no": _REAL,
-    "@testedi.nhn.no": frozenset({Environment.AR_TEST}),
-    "@samsvar.nhn.no": frozenset({Environment.AR_TEST}),
+    "edi.nhn.no": _REAL,
+    "testedi.nhn.no": frozenset({Environment.AR_TEST}),
+    "samsvar.nhn.no": frozenset({Environment.AR_TEST}),
 }
 """NHN's domains (developer portal, "EDI"): no mail crosses from test to production."""
 

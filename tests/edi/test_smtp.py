@@ -25,7 +25,7 @@ from kpr_sender.errors import (
     KprError,
     LoginRefused,
 )
-from kpr_sender.settings.edi import SmtpSecurity
+from kpr_sender.settings.edi import EdiSettings, SmtpSecurity
 from kpr_sender.settings.secrets import Secret
 from tests.helpers.loopback import server_context, serving
 from tests.helpers.smtp_server import MESSAGE_ID, OURS, account, outgoing, smtp_server, with_login
@@ -99,6 +99,23 @@ def test_what_must_not_leave_does_not() -> None:
     with smtp_server() as server, SmtpSender(account(server.port, max_mail_bytes=200)) as sender:
         assert isinstance(sender.submit(outgoing()).error, InputRefused)
         assert server.sessions == 0
+
+
+def test_bytes_of_8_bits_go_where_the_server_takes_them_and_else_not_at_all() -> None:
+    content = "Kjøp nå\r\n".encode()
+    with smtp_server() as server, SmtpSender(account(server.port)) as sender:
+        assert sender.submit(outgoing(content)).verdict is Verdict.ACCEPTED
+        assert "BODY=8BITMIME" in server.mails[0].mail_options
+        assert content in _content(server.mails[0])
+    with smtp_server(decode_data=True) as server, SmtpSender(account(server.port)) as sender:
+        outcome = sender.submit(outgoing(content))
+        assert (outcome.verdict, type(outcome.error), outcome.bytes_handed_over) == (Verdict.NOT_SENT, ConfigInvalid, 0)
+        assert server.mails == []
+
+
+def test_by_default_an_answer_is_waited_for_as_rfc_5321_says_and_a_mail_is_as_large_as_nhn_takes() -> None:
+    settings = EdiSettings()
+    assert (settings.answer_timeout, settings.max_mail_bytes) == (10 * 60, 51_200_000)
 
 
 @pytest.mark.parametrize("security", [SmtpSecurity.STARTTLS, SmtpSecurity.TLS])

@@ -8,7 +8,7 @@ import pytest
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
-from kpr_sender.profiles import guard_environment, known_years, load
+from kpr_sender.profiles import guard_edi_address, guard_environment, known_years, load
 
 PRODUKSJON, VALIDERING, AR_TEST, LOKAL = (
     Environment.PRODUKSJON,
@@ -62,6 +62,15 @@ HOSTS = {
     "localhost.localdomain": set(),
     "ip6-localhost": set(),
     "0x0a.1.2.3": {PRODUKSJON, VALIDERING, AR_TEST},
+}
+EDI_DOMAINS = {
+    "edi.nhn.no": {PRODUKSJON, VALIDERING},
+    "EDI.nhn.no.": {PRODUKSJON, VALIDERING},
+    wide("edi") + "。nhn。no": {PRODUKSJON, VALIDERING},
+    "testedi.nhn.no": {AR_TEST},
+    "test\u00adedi.nhn.no.": {AR_TEST},
+    "samsvar.nhn.no": {AR_TEST},
+    "kommune.example.no": set(Environment),
 }
 QUEUES = {
     "122612_async": {PRODUKSJON},
@@ -181,3 +190,14 @@ def test_a_wrong_queue_or_host_names_its_key_and_its_owner(
     with pytest.raises(ConfigInvalid, match=reason) as refused:
         guard_environment(load(2024), environment, receiver_her_id=RECEIVER[environment], queue=queue, host=host)
     assert refused.value.where == where
+
+
+@pytest.mark.parametrize("environment", Environment)
+@pytest.mark.parametrize("domain", EDI_DOMAINS)
+def test_g7_the_domain_of_an_edi_address_where_it_tells(domain: str, environment: Environment) -> None:
+    """However it is written: a register's answer is no better than what it was typed as."""
+    if environment in EDI_DOMAINS[domain]:
+        guard_edi_address(environment, f"kpr@{domain}", where="edi.receiver_address")
+        return
+    with pytest.raises(ConfigInvalid, match=r"nhn\.no, which belongs to"):
+        guard_edi_address(environment, f"kpr@{domain}", where="edi.receiver_address")
