@@ -20,7 +20,6 @@ from typing import Final
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import queue_name, registered_address
 from kpr_sender.model import Environment
-from kpr_sender.net import host_name
 from kpr_sender.profiles.profile import Profile
 from kpr_sender.texts import Text
 from kpr_sender.wording import all_of
@@ -124,8 +123,11 @@ def guard_edi_address(environment: Environment, address: str, *, where: str) -> 
     Raises:
         ConfigInvalid: Says whose it is.
     """
+    # Only here, as in ``_guard_host``.
+    from kpr_sender.net import host_name  # noqa: PLC0415
+
     domain = host_name(address.rpartition("@")[2])
-    owners = _EDI_DOMAINS.get(domain)
+    owners = _EDI_DOMAINS.get(f"@{domain}")
     if owners is None or environment in owners:
         return
     raise ConfigInvalid(
@@ -142,9 +144,9 @@ def guard_edi_address(environment: Environment, address: str, *, where: str) -> 
 
 _REAL: Final = frozenset({Environment.VALIDERING, Environment.PRODUKSJON})
 _EDI_DOMAINS: Final[Mapping[str, frozenset[Environment]]] = {
-    "edi.nhn.no": _REAL,
-    "testedi.nhn.no": frozenset({Environment.AR_TEST}),
-    "samsvar.nhn.no": frozenset({Environment.AR_TEST}),
+    "@edi.nhn.no": _REAL,
+    "@testedi.nhn.no": frozenset({Environment.AR_TEST}),
+    "@samsvar.nhn.no": frozenset({Environment.AR_TEST}),
 }
 """NHN's domains (developer portal, "EDI"): no mail crosses from test to production."""
 
