@@ -22,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
+from kpr_sender.bus.dial import hang_up
 from kpr_sender.bus.links import BrokerViolation, ConnectionEnded, EndedBy, described
 from kpr_sender.bus.proton_engine import (
     SASL,
@@ -398,7 +399,7 @@ class IoThread:
     def _clean_up(self, ended: ConnectionEnded) -> None:
         with self._lock:
             self.ended = ended
-            self._socket.close()
+            hang_up(self._socket, agreed=ended.by in (EndedBy.CLOSED, EndedBy.BROKER))
             self._wake_in.close()
             self._wake_out.close()
         for link in self._links:

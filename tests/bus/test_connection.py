@@ -70,6 +70,7 @@ def test_tls_with_our_own_authority(authority: Authority, tmp_path: Path) -> Non
         with AmqpBus(settings) as bus:
             assert bus.publish(outbound(bytes(500_000))).verdict is Verdict.ACCEPTED
         assert server.saw.closed_properly == 1
+    assert server.saw.tls_ended == 1
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ class Record:
     attached: list[str] = field(default_factory=list)
     dispositions: list[str] = field(default_factory=list)
     closed_properly: int = 0
+    tls_ended: int = 0
     login: list[bytes] = field(default_factory=list)
     transfers: TransferTracker = field(default_factory=TransferTracker)
 
@@ -180,7 +181,7 @@ class _Conversation:
         try:
             self.socket.settimeout(5)
             if self._context is not None:
-                self.socket = self._context.wrap_socket(self.socket, server_side=True)
+                self.socket = self._context.wrap_socket(self.socket, server_side=True, suppress_ragged_eofs=False)
             if self._log_in():
                 self._serve()
         except (OSError, EOFError):
@@ -253,6 +254,7 @@ class _Conversation:
             return True
         self._read += len(data)
         if not data:
+            self.saw.tls_ended += isinstance(self.socket, ssl.SSLSocket)
             return False
         self.saw.transfers.accepted(data)
         self.transport.push(data)
