@@ -27,9 +27,15 @@ class SqliteView(SqlView):
 
     def refused(self) -> JournalUnwritable | None:
         """Return why it may not be written to; None where it may."""
+        path = self._store.path
+        # Where nothing differs it does not matter whether the file system keeps inodes, which takes a while to tell.
+        if not self._objection(path.stat().st_ino or None) or not (what := self._objection(stable_inode(path))):
+            return None
+        return recovery.refused(self._store.place, what)
+
+    def _objection(self, inode: int | None) -> str:
         with self._store.reading() as connection:
-            *_, what = objection_to(connection, self._store.path, stable_inode(self._store.path))
-        return recovery.refused(self._store.place, what) if what else None
+            return objection_to(connection, self._store.path, inode)[-1]
 
 
 class SqliteJournal(SqlJournal):
