@@ -23,6 +23,7 @@ from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue.codes import rows
 from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.settings.values import Settings
+from tests.helpers.fleet import seal_keys_anew
 from tests.helpers.municipality import YEAR, Municipality, municipality
 
 FILES: Final = ("fleet.toml", "again.toml")
@@ -58,6 +59,7 @@ def make(folder: Path, count: int, largest: float, broker: dict[str, Any]) -> No
     shapes: dict[int, tuple[bytes, bytes]] = {}
     for number, name in enumerate(names):
         made = municipality(folder / name)
+        seal_keys_anew(made.pki)
         (made.folder / "inbox").mkdir()
         (made.folder / "bus-password").write_text(broker["password"], encoding="ascii")
         shape = round(number * (_SHAPES - 1) / max(count - 1, 1))

@@ -6,17 +6,24 @@ them: a receipt on their queue is stored for whichever it names, which takes one
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Hashable, Iterator, Mapping
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import queue_name
+from kpr_sender.regular_file import NO_WAIT
 from kpr_sender.settings.secrets import KeySource
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
+
+_LARGEST_KEY: Final = 65_536
+"""Bytes; what is larger is no key's file, and is told apart by its place alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,12 @@ def _queues(settings: Settings) -> Iterator[Hashable]:
 
 
 def _keys(settings: Settings) -> Iterator[Hashable]:
-    yield from {_place(source) for source in (settings.keys.signing, *settings.keys.decryption)}
+    yield from {_place(source) for source in _sources(settings)}
+
+
+def _sources(settings: Settings) -> Iterator[KeySource]:
+    yield settings.keys.signing
+    yield from settings.keys.decryption
 
 
 def _place(source: KeySource) -> Hashable:
@@ -56,6 +68,44 @@ def _place(source: KeySource) -> Hashable:
         return (source.token.module, source.token.token_label, source.token.slot, *named)
     file = source.pkcs12 or source.key_pem
     return (file and _same(file), *named)
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyFile:
+    """A file with a municipality's key, and which of its keys is meant."""
+
+    holder: str
+    path: Path
+    named: Hashable
+
+    def content(self) -> Hashable:
+        """Return what a copy of it has in common with it; None where it cannot be read."""
+        try:
+            with open(self.path, "rb", buffering=0, opener=_without_waiting) as file:
+                return (hashlib.sha256(file.read(_LARGEST_KEY + 1)).digest(), self.named)
+        except OSError:
+            return None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | NO_WAIT)
+
+
+def _key_files(found: Mapping[str, Settings]) -> Iterator[list[_KeyFile]]:
+    """Yield those of one size that several municipalities have: no other can be copies, so that few are read."""
+    sized: defaultdict[int, list[_KeyFile]] = defaultdict(list)
+    for name, settings in found.items():
+        for source in _sources(settings):
+            path = None if source.token is not None else source.pkcs12 or source.key_pem
+            if path is None:
+                continue
+            try:
+                about = os.stat(path)  # noqa: PTH116 - of a fleet's thousands
+            except OSError:
+                continue
+            if stat.S_ISREG(about.st_mode) and 0 < about.st_size <= _LARGEST_KEY:
+                sized[about.st_size].append(_KeyFile(name, path, (source.key_label, source.key_id)))
+    yield from (files for files in sized.values() if len({one.holder for one in files}) > 1)
 
 
 def _journal(settings: Settings) -> Iterator[Hashable]:
@@ -91,9 +141,10 @@ def _same(path: Path) -> Hashable:
     return (about.st_dev, about.st_ino) if about.st_ino else os.path.realpath(path)
 
 
+_KEYS: Final = OwnThing("keys", _keys, shared_by_bydeler=True)
 OWN_THINGS: Final = (
     OwnThing("bus.receipts_queue", _queues, shared_by_bydeler=True),
-    OwnThing("keys", _keys, shared_by_bydeler=True),
+    _KEYS,
     OwnThing("journal.path", _journal, shared_by_bydeler=True),
     OwnThing("bus.receipts_inbox", _inbox, shared_by_bydeler=True),
     OwnThing("edi.mailbox", _mailbox, shared_by_bydeler=True),
@@ -118,15 +169,31 @@ def require_apart(path: Path, found: Mapping[str, Settings]) -> None:
             for one in set(thing.of(settings)):
                 other = holders.setdefault(one, name)
                 if other != name:
-                    _require_shareable(path, thing, (other, found[other]), (name, settings))
+                    _require_shareable(path, thing, thing.key, (other, found[other]), (name, settings))
+    for files in _key_files(found):
+        _require_no_copies(path, found, files)
 
 
-def _require_shareable(path: Path, thing: OwnThing, one: tuple[str, Settings], other: tuple[str, Settings]) -> None:
+def _require_no_copies(path: Path, found: Mapping[str, Settings], files: Iterable[_KeyFile]) -> None:
+    first: dict[Hashable, _KeyFile] = {}
+    for one in files:
+        if (content := one.content()) is None:
+            continue
+        other = first.setdefault(content, one)
+        if other.holder != one.holder:
+            shown = Text("{key} ({path} is a copy of {other})", key=_KEYS.key, path=one.path, other=other.path)
+            holders = ((file.holder, found[file.holder]) for file in (other, one))
+            _require_shareable(path, _KEYS, shown, *holders)
+
+
+def _require_shareable(
+    path: Path, thing: OwnThing, shown: str, one: tuple[str, Settings], other: tuple[str, Settings]
+) -> None:
     same_kommune = one[1].sender.kommunenummer == other[1].sender.kommunenummer
     where = f"{path}: {thing.key}"
     if not (thing.shared_by_bydeler and same_kommune):
         raise ConfigInvalid(
-            Text("{one} and {other} have the same {thing}.", one=one[0], other=other[0], thing=thing.key),
+            Text("{one} and {other} have the same {thing}.", one=one[0], other=other[0], thing=shown),
             where=where,
             next_step=Text("Give each its own; only bydeler of one municipality may share queues, keys and journal."),
         )
@@ -137,7 +204,7 @@ def _require_shareable(path: Path, thing: OwnThing, one: tuple[str, Settings], o
                 "{one} and {other} share {thing}, and have two journals: a receipt would be stored in the wrong one.",
                 one=one[0],
                 other=other[0],
-                thing=thing.key,
+                thing=shown,
             ),
             where=where,
             next_step=Text("Name the same journal.path for both, or the same journal.url."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,36 @@ def test_a_database_is_all_municipalities_and_bydeler_that_share_a_queue_are_in_
 
     other = f"\n[municipality.journal]\n{url.format('other')}"
     assert "two journals" in refused(tmp_path, f"{common}{OSLO}{BYDEL}{other}").what
+
+
+def test_a_copy_of_a_key_is_the_same_key(tmp_path: Path) -> None:
+    for name, content in (("0301-03", b"key 1"), ("5001", b"key 2"), ("0301-04", b"key 1")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "signing.p12").write_bytes(content)
+    read(tmp_path, f"{COMMON}{OSLO}{TRONDHEIM}")
+
+    (tmp_path / "5001/encryption.key").write_bytes(b"key 1")
+    error = refused(tmp_path, f"{COMMON}{OSLO}{TRONDHEIM}")
+    assert error.where == f"{tmp_path}/fleet.toml: keys"
+    copy, original = tmp_path / "5001/encryption.key", tmp_path / "0301-03/signing.p12"
+    assert error.what == f"0301-03 and 5001 have the same keys ({copy} is a copy of {original})."
+
+    named = '[[municipality.keys.decryption]]\npkcs12 = "5001/encryption.key"\nkey_label = "5001"\n'
+    read(tmp_path, f"{COMMON}{OSLO}{TRONDHEIM}{named}")  # a file with several keys
+
+    journal = '\n[municipality.journal]\npath = "state/oslo.db"\n'
+    read(tmp_path, f"{COMMON}{OSLO}{journal}{BYDEL}{journal}")
+    queue = '\n[municipality.bus]\nreceipts_queue = "tb.example.no/exchange/900299_async"\n'
+    assert "two journals" in refused(tmp_path, f"{COMMON}{OSLO}{BYDEL}{queue}").what
+
+
+def test_key_files_that_cannot_be_compared_are_told_apart_by_their_places(tmp_path: Path) -> None:
+    for name in ("0301-03", "5001"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "signing.p12").touch()
+        os.mkfifo(tmp_path / name / "encryption.key")  # reading it would wait for ever
+    read(tmp_path, f"{COMMON}{OSLO}{TRONDHEIM}")
+
+    for name in ("0301-03", "5001"):
+        (tmp_path / name / "signing.p12").write_bytes(b"no key is as large" * 5_000)
+    read(tmp_path, f"{COMMON}{OSLO}{TRONDHEIM}")

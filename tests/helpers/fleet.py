@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
 
 from kpr_sender.client import Client
 from kpr_sender.fleet.file import FleetFile
 from kpr_sender.model import Environment, Submission
+from kpr_sender.sandbox.pki import Pki
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
@@ -88,6 +93,7 @@ def fleet(folder: Path, *names: str, files: bool = True, **more: str) -> Fleet:
         place = folder / name
         place.mkdir()
         one = municipality(place)
+        seal_keys_anew(one.pki)
         if files:
             kommunenummer, _, bydel = name.partition("-")
             write_pair(place, year=YEAR, persons=3, kommunenummer=kommunenummer, bydel=bydel or "00")
@@ -95,6 +101,30 @@ def fleet(folder: Path, *names: str, files: bool = True, **more: str) -> Fleet:
             one.fagmelding.unlink()
             one.identmelding.unlink()
     return made
+
+
+def seal_keys_anew(pki: Pki) -> None:
+    """Write a copied PKI's key files with another salt: a fleet takes no two that are alike, and RSA keys take time."""
+    passphrase = pki.passphrase().encode("ascii")
+    for name in ("kommune-signing", "kommune-encryption"):
+        held = _opened(pki.pkcs12(name), passphrase)
+        assert held.cert is not None
+        encryption = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(1).build(passphrase)
+        issuers = [one.certificate for one in held.additional_certs]
+        sealed = pkcs12.serialize_key_and_certificates(
+            name.encode("ascii"), _rsa(held.key), held.cert.certificate, issuers, encryption
+        )
+        (pki.folder / f"{name}.p12").write_bytes(sealed)
+
+
+@cache
+def _opened(bundle: bytes, passphrase: bytes) -> pkcs12.PKCS12KeyAndCertificates:
+    return pkcs12.load_pkcs12(bundle, passphrase)
+
+
+def _rsa(key: object) -> rsa.RSAPrivateKey:
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
 
 
 def submitted(made: Fleet, name: str, *, answered: bool) -> Submission:

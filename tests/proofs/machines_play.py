@@ -26,9 +26,11 @@ from kpr_sender.model import Shipment
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.sandbox.ledger import Ledger
+from kpr_sender.sandbox.pki import Pki
 from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.settings.sample_file import RECEIVER_QUEUE
 from kpr_sender.settings.values import Settings
+from tests.helpers.fleet import seal_keys_anew
 from tests.helpers.machines import Forwarder, Machine, Road, signalled
 from tests.helpers.municipality import YEAR
 from tests.helpers.postgres import PASSWORD, Database
@@ -160,6 +162,7 @@ def country(folder: Path, database: Database, pki: Path, number: int, *, first: 
         place = shared / name
         place.mkdir(mode=0o700)
         shutil.copytree(pki / "pki", place / "pki")
+        seal_keys_anew(Pki(place / "pki"))
         orders.append(f"{_FIRST_HER_ID + 2 * nth + 1}={place}={'' if nth else first}")
     command = [sys.executable, "-m", "tests.proofs.machines_bus", *orders]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as buses:
