@@ -87,10 +87,10 @@ class Client:
         Secrets named by ``*_env`` are looked up in ``environ``, or in the process's environment where it is not given.
 
         Raises:
-            ConfigInvalid: The file is missing or wrong.
+            UsageError, ConfigInvalid: There is no such environment; the file is missing or wrong.
         """
         where = os.environ if environ is None else environ
-        return cls(load_settings(Path(path), Environment(environment), environ=where), **parts)
+        return cls(load_settings(Path(path), environment, environ=where), **parts)
 
     def lock(self) -> None:
         """Lock and open the journal now; else what needs it does."""

@@ -20,6 +20,7 @@ from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds
 from kpr_sender.settings.alike import AlikeFile
+from kpr_sender.settings.environments import environment_named
 from kpr_sender.settings.fleet import FLEET, MUNICIPALITY, FleetSettings
 from kpr_sender.settings.read import ConfigurationFile
 from kpr_sender.settings.secrets import CREDENTIALS_DIRECTORY
@@ -111,7 +112,7 @@ class FleetFile:
     web: WebSettings
 
     @classmethod
-    def load(cls, path: Path, environment: Environment, *, environ: Mapping[str, str] | None = None) -> Self:
+    def load(cls, path: Path, environment: str | Environment, *, environ: Mapping[str, str] | None = None) -> Self:
         """Read a fleet file, which must be for that environment (promise G7).
 
         Args:
@@ -120,9 +121,11 @@ class FleetFile:
             environ: Where secrets in environment variables are; the process's own where none is given.
 
         Raises:
+            UsageError: There is no such environment.
             ConfigInvalid: It is missing, is no TOML, names no municipality or two that cannot be told apart, does not
                 say what it must; or another user may write it.
         """
+        environment = environment_named(environment)
         file = ConfigurationFile(path, environment, {})
         file.require_trusted_file(path)
         document = read_toml(path)

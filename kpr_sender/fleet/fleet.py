@@ -44,6 +44,7 @@ class Fleet:
         parts: Returns what is used for a municipality in place of what is configured; see ``kpr_sender.app.Parts``.
 
     Raises:
+        UsageError: There is no such environment.
         ConfigInvalid: The file is missing or wrong. What is wrong with one municipality is raised by its own calls.
     """
 
@@ -56,7 +57,7 @@ class Fleet:
         on_event: Callable[[str, Event], None] | None = None,
         parts: Callable[[str], Parts] | None = None,
     ) -> None:
-        self._file = FleetFile.load(Path(path).absolute(), Environment(environment), environ=environ)
+        self._file = FleetFile.load(Path(path).absolute(), environment, environ=environ)
         self._on_event = on_event
         self._parts = parts
         self._guard = threading.Lock()
@@ -165,7 +166,9 @@ class Fleet:
         with group:
             with self._guard:
                 if self._stopped.is_set():
-                    raise UsageError(Text("The fleet was closed."))
+                    raise UsageError(
+                        Text("This fleet is closed: it takes no more calls."), next_step=Text("Make a new Fleet.")
+                    )
                 client = self.client(name)
                 self._under_way.add(client)
             try:

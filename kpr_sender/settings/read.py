@@ -19,6 +19,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment, Transport
 from kpr_sender.settings.edi import EdiSettings, bus_filled_in, lacking
+from kpr_sender.settings.environments import environment_named
 from kpr_sender.settings.exposure import relied_on_files
 from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.keys import (
@@ -85,14 +86,15 @@ _TOP_LEVEL: Final = Text("the top level")
 T = TypeVar("T")
 
 
-def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) -> Settings:
+def load(path: Path, environment: str | Environment, *, environ: Mapping[str, str]) -> Settings:
     """Read and check one environment's configuration; its relative paths start in its folder.
 
     Raises:
+        UsageError: There is no such environment.
         ConfigInvalid: The file is missing, is no TOML, or does not say what it must; or another user may write it, or a
             file that it relies on.
     """
-    file = ConfigurationFile(path, environment, environ, trusted=True)
+    file = ConfigurationFile(path, environment_named(environment), environ, trusted=True)
     file.require_trusted_file(path)
     return file.read(read_toml(path))
 

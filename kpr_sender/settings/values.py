@@ -417,11 +417,12 @@ class Settings:
             name: What messages call it: a file of this name in the folder, which need not be there.
 
         Raises:
+            UsageError: There is no such environment.
             ConfigInvalid: It does not say what it must; or another user may write a file that it relies on.
         """
         from kpr_sender.settings.mapping import from_mapping  # noqa: PLC0415 - it reads by what is declared here
 
-        return from_mapping(document, Environment(environment), path=Path(folder, name), secrets=secrets)
+        return from_mapping(document, environment, path=Path(folder, name), secrets=secrets)
 
 
 TOP: Final = with_keys(Section(Settings), "")

@@ -99,8 +99,9 @@ def test_a_closed_fleet_ends_a_wait_and_begins_nothing_more(program: Program) ->
     finally:
         waiting.join(60)
     assert not waiting.is_alive()
-    with pytest.raises(UsageError, match="closed"):
+    with pytest.raises(UsageError, match="closed") as caught:
         opened.submit("4601")
+    assert caught.value.next_step == "Make a new Fleet."
 
 
 def test_a_pair_in_a_drop_folder_is_taken_and_moved_on(program: Program) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 import pytest
 
-from kpr_sender import Settings
-from kpr_sender.errors import ConfigInvalid
+from kpr_sender import Client, Fleet, Settings
+from kpr_sender.errors import ConfigInvalid, UsageError
 from kpr_sender.model import Environment
 from tests.helpers.configuration import VALID, load_text
 
@@ -61,3 +62,17 @@ def test_a_file_that_another_user_may_write_is_not_relied_on(tmp_path: Path) -> 
         Settings.from_dict(tomllib.loads(VALID), "validering", folder=tmp_path, secrets={})
 
     assert refused.value.where.endswith("configuration: receiver.encryption_certificate")
+
+
+def test_an_environment_that_there_is_none_of_is_the_callers_mistake(tmp_path: Path) -> None:
+    makers: tuple[Callable[[str], object], ...] = (
+        lambda name: Settings.from_dict(tomllib.loads(VALID), name, folder=tmp_path),
+        lambda name: Client.from_config(tmp_path / "kpr.toml", name),
+        lambda name: Fleet(tmp_path / "fleet.toml", name),
+    )
+    for make in makers:
+        with pytest.raises(UsageError) as caught:
+            make("prod-uksjon")
+        assert str(caught.value) == (
+            "environment: There is no such environment. Name one of lokal, validering, produksjon, ar-test."
+        )
