@@ -31,6 +31,7 @@ from kpr_sender.privacy import (
     redact_text,
 )
 from tests.helpers.tenor import TENOR_ID, tenor_ids
+from tools.texts.catalogues import translations, written
 
 # Seconds of processor time: far above a busy machine's milliseconds, far below what a square of the length costs.
 MANY = 3.0
@@ -304,3 +305,16 @@ def test_a_running_number_is_shorter_than_an_id_without_its_leading_zero() -> No
 )
 def test_a_path_stays_so_that_what_to_do_with_it_can_be_done(path: str) -> None:
     assert redact_text(path) == path
+
+
+def test_g6_no_text_of_the_library_is_taken_for_a_secret() -> None:
+    """What the command line's help says is not cleaned."""
+    lost = [
+        f"{module}: {text}"
+        for module in written()
+        if not module.startswith(("cli/", "click"))
+        for english, norwegian in translations(module).items()
+        for text in (english, *norwegian)
+        if redact_text(text) != text
+    ]
+    assert lost == []

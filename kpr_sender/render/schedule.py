@@ -267,7 +267,7 @@ def windows(run: ScheduledRun) -> Schedule:
                 "The configuration names systemd credentials, which Windows has not: {names}.",
                 names=", ".join(run.credentials),
             ),
-            next_step=Text("Name a file for each secret: password_file, passphrase_file, pin_file."),
+            next_step=Text("Name a file for each secret, by password_file, passphrase_file or pin_file."),
         )
     tasks = {run.name: (_EACH_TEN_MINUTES_XML, run.command)}
     if run.back_up:

@@ -20,6 +20,8 @@ from kpr_sender.texts import Text
 _DURATION: Final = Text('a duration such as "30s", "10m" or "2h", or a number of seconds')
 
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
+NO_END: Final = 2**63 - 1
+"""The largest integer that TOML has; its digits would be taken for a national id."""
 _WRITTEN: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", re.ASCII)
 
 
@@ -107,13 +109,15 @@ def _paths(value: object, base: Path) -> tuple[Path, ...]:
 
 
 def integer(low: int, high: int, unit: str = "") -> ValueKind:
-    """An integer from ``low`` to ``high``, both included."""
+    """An integer from ``low`` to ``high``, both included; a person reads nothing of ``NO_END``."""
 
     def read(value: object, _base: Path) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise Unfit
         return value
 
+    if high == NO_END:
+        return ValueKind(Text("a whole number, {low} or more", low=low), read)
     return ValueKind(
         Text("a whole number of {unit} from {low} to {high}", unit=unit, low=low, high=high)
         if unit
@@ -221,7 +225,7 @@ CREDENTIAL: Final = pattern(
     Text("the name of a credential as in LoadCredential=NAME:PATH, not the secret itself"),
 )
 DATABASE_URL: Final = ValueKind(
-    Text("an address such as postgresql://user@host/database, without the password"), _database_url
+    Text("an address: postgresql:// and then user@host/database, without the password"), _database_url
 )
 HEX: Final = ValueKind(Text("pairs of hexadecimal digits"), lambda value, _base: bytes.fromhex(_filled(value)))
 DATE: Final = ValueKind(Text('a day such as "2025-01-15"'), _date)

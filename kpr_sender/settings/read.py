@@ -220,7 +220,7 @@ class ConfigurationFile:
                     path,
                     Text("Secrets do not belong in the configuration."),
                     Text(
-                        "Use {path}_env or {path}_file or {path}_credential, and change the secret: it was in a file.",
+                        "Use {path}_env or {path}_file or {path}_credential, and change the secret that was in a file.",
                         path=path,
                     ),
                 )

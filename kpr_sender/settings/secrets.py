@@ -205,7 +205,7 @@ class TokenKey:
     token_label: str = field(default="", metadata=option(
         kinds.NAME, "The token's label.", otherwise="slot names the token", example="kommune"))
     slot: int | None = field(default=None, metadata=option(
-        kinds.integer(0, 2**63 - 1), "The number of the token's slot.", otherwise="token_label names the token",
+        kinds.integer(0, kinds.NO_END), "The number of the token's slot.", otherwise="token_label names the token",
         example=0))
     pin: Secret = field(metadata=secret("the token's PIN", otherwise=", where there is a token", example="{}-pin"))
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.privacy import redact_text
 from kpr_sender.settings import kinds
+from kpr_sender.settings.fleet import FLEET
+from kpr_sender.settings.values import SECTIONS, TOP
+from kpr_sender.settings.web import SECTION as WEB
+from kpr_sender.texts import Text
+from tests.helpers.configuration import VALID, load_text
 
 
 @pytest.mark.parametrize(
@@ -69,3 +76,23 @@ def test_what_is_no_address_of_a_database_or_holds_a_secret_is_refused(written: 
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - what makes the caller say what is expected
         kinds.DATABASE_URL.parse(written, Path())
     assert "geheim" not in str(raised.value)
+
+
+def test_what_is_expected_is_read_as_it_was_written() -> None:
+    sections = (TOP, FLEET, WEB, *SECTIONS.values())
+    keys = [key for section in sections for key in section.keys]
+    assert kinds.DATABASE_URL in {key.kind for key in keys}
+    for key in keys:
+        error = ConfigInvalid(Text("Expected {expected}.", expected=key.kind.expected), where=key.path)
+        assert error.what == f"Expected {key.kind.expected}."
+
+
+def test_a_databases_address_shows_nothing_of_who_logs_in(tmp_path: Path) -> None:
+    written = 'url = "postgresql://kari:geheim@db.example.no"'  # no database, and a password
+    with pytest.raises(ConfigInvalid) as caught:
+        load_text(tmp_path, VALID.replace("[journal]", f"[journal]\n{written}"))
+
+    assert "Expected an address: postgresql:// and then user@host/database, without" in caught.value.what
+    assert "kari" not in str(caught.value)
+    assert "geheim" not in str(caught.value)
+    assert redact_text(written) == 'url = "postgresql://***@db.example.no"'
