@@ -22,6 +22,9 @@ from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
 _TIME: Final = "%Y%m%dT%H%M%SZ"
+_FILE: Final = ".db"
+_DUMP: Final = ".dump"
+"""What pg_dump made. It was called ``.db``, too: such a copy of this journal is one of its copies."""
 _DRAFT: Final = ".draft"
 _DRAFT_LASTS: Final = timedelta(days=1)
 """A draft that is older was left by a run that was killed."""
@@ -57,7 +60,7 @@ def rotate(settings: Settings, storage: JournalStorage, folder: Path, keep: int,
         JournalUnwritable: The journal cannot be read, the backup not be written or is not sound, or the folder not be
             changed. Nothing was removed unless the new backup is there and sound.
     """
-    made = folder / f"{_prefix(settings)}{now.astimezone(UTC):{_TIME}}.db"
+    made = folder / f"{_prefix(settings)}{now.astimezone(UTC):{_TIME}}{_ending(settings)}"
     draft = made.with_name(made.name + _DRAFT)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -66,9 +69,9 @@ def rotate(settings: Settings, storage: JournalStorage, folder: Path, keep: int,
         counted = storage.back_up(draft)
         draft.replace(made)
         sync_folder(folder)
-        others = [path for path in _own(settings, folder, ".db") if path != made and storage.is_same(path, made)]
+        others = [path for path in _own(settings, folder) if path != made and storage.is_same(path, made)]
         removed = others[: max(0, len(others) + 1 - keep)]
-        for path in (*removed, *(one for one in _own(settings, folder, f".db{_DRAFT}") if _is_left(one, now))):
+        for path in (*removed, *(one for one in _own(settings, folder, _DRAFT) if _is_left(one, now))):
             path.unlink()
     except OSError as error:
         raise JournalUnwritable(
@@ -83,9 +86,14 @@ def _prefix(settings: Settings) -> str:
     return f"kpr-journal-{settings.environment.value}-{settings.sender.party.service_her_id}-"
 
 
-def _own(settings: Settings, folder: Path, ending: str) -> Iterator[Path]:
-    """Yield our own regular files in the folder, the oldest first by their names."""
-    named = re.compile(rf"{re.escape(_prefix(settings))}[0-9]{{8}}T[0-9]{{6}}Z{re.escape(ending)}")
+def _ending(settings: Settings) -> str:
+    return _FILE if settings.journal.url is None else _DUMP
+
+
+def _own(settings: Settings, folder: Path, more: str = "") -> Iterator[Path]:
+    """Yield our own regular files in the folder, the oldest first by their names; ``more`` ends these."""
+    endings = "|".join(map(re.escape, (_FILE, _DUMP)))
+    named = re.compile(rf"{re.escape(_prefix(settings))}[0-9]{{8}}T[0-9]{{6}}Z(?:{endings}){re.escape(more)}")
     for path in sorted(folder.iterdir()):
         if named.fullmatch(path.name) and _made_at(path) is not None and stat.S_ISREG(path.lstat().st_mode):
             yield path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sqlite3
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -169,6 +170,12 @@ def test_a_backup_is_a_dump_of_this_journal_alone_which_restores(office: Office,
     for day in (1, 2):
         done = rotate(office.settings(), storage, kept, 1, now=datetime(2026, 1, day, tzinfo=UTC))
     assert (len(done.removed), list(kept.iterdir())) == (1, [done.made])
+    assert done.made.suffix == ".dump"
+    earlier = done.made.rename(done.made.with_suffix(".db"))  # as it was called
+    of_a_file = kept / earlier.name.replace("20260102", "20251231")
+    sqlite3.connect(of_a_file).execute("CREATE TABLE meta (key, value)").connection.close()
+    done = rotate(office.settings(), storage, kept, 1, now=datetime(2026, 1, 3, tzinfo=UTC))
+    assert (done.removed, set(kept.iterdir())) == ((earlier,), {done.made, of_a_file}), "no dump of this journal"
     restored = dataclasses.replace(office.database, name=office.database.server.database())
     _restore(saved, restored)
     with restored.boss() as boss:
