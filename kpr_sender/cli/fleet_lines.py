@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from kpr_sender.cli import console, output
 from kpr_sender.cli.called import Called
@@ -93,7 +93,7 @@ def line_after(one: FleetMunicipality, run: EndedRun[FleetFound], command: str) 
         error, result, remarks = known.error, known.result, known.remarks
     else:
         error, result = run.found.error, run.found.result
-        remarks = (*run.found.remarks, *_aside(one, error))
+        remarks = (*run.found.remarks, *_aside(one, error), *_noted_after(one, result))
     return FleetLine(
         one.name,
         one.title,
@@ -130,6 +130,13 @@ def _noted(report: Report | None) -> Iterator[str]:
         for note in open_notes(shipment):
             name = shipment.type.norwegian
             yield say(Text("Noted of the {name}: {what}.", name=name, what=words_of_note(note)))
+
+
+def _noted_after(one: FleetMunicipality, result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the same after a run: the journal tells which of them still matter, where there are any."""
+    if not any(shipment.get("noted") for shipment in result.get("shipments", ())):
+        return ()
+    return tuple(_noted(status_of(one, datetime.now(UTC)).report))
 
 
 def called(one: FleetMunicipality) -> Called:

@@ -79,7 +79,7 @@ def _note(journal: Path, msg_id: str, message_id: str, cause: Cause, kind: NoteK
         assert opened.note_signal(msg_id, cause, said)
 
 
-def test_it_is_in_the_status_of_a_fleet(tmp_path: Path, command: Command) -> None:
+def test_it_is_on_the_screens_of_a_fleet(tmp_path: Path, command: Command) -> None:
     """Nobody need decide anything; whoever looks sees it."""
     made = fleet(tmp_path, "1103", "4601")
     half = submitted(made, "1103", answered=False).shipments[0]
@@ -87,13 +87,13 @@ def test_it_is_in_the_status_of_a_fleet(tmp_path: Path, command: Command) -> Non
     _note(made.of("1103").journal, half.msg_id, half.message_id, Cause.SIGNAL_NOTED, NoteKind.DELAYED)
 
     options = ("--env", "lokal", "--config", made.path)
-    code, out, _ = command(*options, "fleet", "status")
-    assert code == 80
-    assert "\n1103  Noted of the fagmelding: mail delayed since 20" in out
-    assert "\n4601  Noted" not in out
-    assert (
-        "1103  Notert om fagmeldingen: e-posten er forsinket" in command(*options, "--lang", "nb", "fleet", "status")[1]
-    )
+    commands = ("fleet", "status"), ("fleet", "wait", "--wait", "0"), ("fleet", "send", "--wait", "0")
+    for words in commands:
+        code, out, _ = command(*options, *words)
+        assert (code, out.count("\n1103  Noted of the fagmelding: mail delayed since 20")) == (80, 1), words
+        assert "\n4601  Noted" not in out
+        out = command(*options, "--lang", "nb", *words)[1]
+        assert out.count("\n1103  Notert om fagmeldingen: e-posten er forsinket siden 20") == 1, words
     found = json.loads(command(*options, "--json", "fleet", "status")[1])["municipalities"]
     notes = {one["municipality"]: one["result"]["shipments"][0]["noted"] for one in found}
     assert [one["description"] for one in notes["1103"]] == ["No answer from host"]
