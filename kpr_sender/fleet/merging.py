@@ -21,6 +21,8 @@ _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 _IN_FILES: Final = frozenset({"pkcs12", "certificate", "key"})
 _IN_TOKEN: Final = "pkcs11_module"  # noqa: S105 - a key's name
 _OF_TOKEN: Final = frozenset({_IN_TOKEN, "token_label", "slot", "key_label", "key_id"})
+_DROP: Final = "drop"
+_TWO_FILES: Final = frozenset({"fagmelding", "identmelding"})
 _NO_BYDEL: Final = "00"
 SENDER: Final = frozenset(key.name for key in SECTIONS["sender"].keys)
 """The keys of [sender], which may stand directly in [[municipality]]."""
@@ -82,6 +84,10 @@ def _without_alternatives(common: Tables, own: Tables) -> dict[str, Any]:
             dropped |= {*others, *(f"pin{ending}" for ending in SECRET_ENDINGS)}
         if key == _IN_TOKEN:
             dropped |= {*_IN_FILES, *(f"passphrase{ending}" for ending in SECRET_ENDINGS)}
+        if key in _TWO_FILES:
+            dropped.add(_DROP)
+        if key == _DROP:
+            dropped |= _TWO_FILES
     return {key: value for key, value in common.items() if key not in dropped}
 
 

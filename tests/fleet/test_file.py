@@ -120,6 +120,17 @@ def test_what_a_municipality_says_takes_the_place_of_what_may_not_stand_beside_i
     assert bergen.keys.decryption[0].key_pem == tmp_path / "4601/encryption.key"
 
 
+def test_a_drop_folder_and_the_two_files_take_each_other_s_place(tmp_path: Path) -> None:
+    both = '[files]\nfagmelding = "{municipality}/f.xml"\nidentmelding = "{municipality}/i.xml"\n'
+    own = OSLO + '[municipality.files]\ndrop = "oslo/in"\n'
+
+    bergen = known(read(tmp_path, COMMON + '[files]\ndrop = "{municipality}/in"\n' + OSLO + BERGEN), "4601").files
+    oslo = known(read(tmp_path, COMMON + both + own), "0301-03").files
+
+    assert (bergen.drop, bergen.fagmelding) == (None, tmp_path / "bergen/f.xml")
+    assert (oslo.drop, oslo.fagmelding, oslo.identmelding) == (tmp_path / "oslo/in", None, None)
+
+
 def test_secrets_of_all_may_lie_in_one_folder_of_credentials(tmp_path: Path) -> None:
     (tmp_path / "credentials").mkdir()
     (tmp_path / "credentials/0301-03-bus").write_text("hemmelig")
