@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -11,12 +12,13 @@ from typing import Any, Final
 
 import click
 
+from kpr_sender.app import journal_storage
 from kpr_sender.cli import output, session
 from kpr_sender.cli.invocation import PATH, Invocation, max_wait_option, wait_option
 from kpr_sender.cli.session import TimeLimit
 from kpr_sender.cli.status import journal_of
 from kpr_sender.client import Client
-from kpr_sender.errors import InputMissing
+from kpr_sender.errors import InputMissing, JournalLocked
 from kpr_sender.operator.resolve import look_up
 from kpr_sender.outbound.drop import DropFolder
 from kpr_sender.outbound.payload_file import named_files
@@ -101,6 +103,7 @@ def command(
         if missing and _is_begun(settings):
             return session.run(invocation, go_on, limit=limit, scheduled=True, settings=settings)
         if missing and _days_left(settings) > _DAYS_TO_WAIT:
+            _note_run(settings)
             return output.nothing(invocation, settings, _waiting(missing[0]), state="waiting")
     return session.run(invocation, work, remark=_remark, limit=limit, scheduled=True, settings=settings_read())
 
@@ -130,6 +133,7 @@ def _dropped(
 
     look, decision = second_look(folder), DropDecision(**submitting)
     if look.unready is not None and not decision.is_made and not folder.is_busy and not _is_begun(settings):
+        _note_run(settings)
         if _days_left(settings) > _DAYS_TO_WAIT:
             return output.nothing(invocation, settings, _waiting_for(look.unready), state="waiting")
         raise InputMissing(
@@ -167,6 +171,12 @@ def _is_begun(settings: Settings) -> bool:
     """Return whether a submission is there to go on with; also where the journal is refused, which the run says."""
     with journal_of(settings) as journal:
         return journal is not None and (journal.refused() is not None or look_up(journal, None, settings) is not None)
+
+
+def _note_run(settings: Settings) -> None:
+    """Note that a run was here: ``fleet serve`` tells a schedule that has stopped from files that are not there yet."""
+    with suppress(JournalLocked):  # then another run is here
+        journal_storage(settings).note_run()
 
 
 def _days_left(settings: Settings) -> int:

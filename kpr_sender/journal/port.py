@@ -348,9 +348,7 @@ class Journal(JournalView, Protocol):
         """Store what persons were told, each in place of what was known of the same kind and subject."""
 
     def prune(self, submission_ids: Sequence[str], *, reason: str, by: str) -> Pruned:
-        """Remove the sealed bytes and the receipts' content of submissions, in one transaction; ids and states stay.
-
-        Not finished before ``finish_pruning``.
+        """Remove sealed bytes and receipts' content of submissions, up to ``finish_pruning``; ids and states stay.
 
         Args:
             submission_ids: Which ones; of a half that one keeps of another, too.
@@ -358,8 +356,7 @@ class Journal(JournalView, Protocol):
             by: Who decided it.
 
         Raises:
-            UsageError: There is no reason or no name.
-            InternalError: A shipment of them may still be sent, or be answered.
+            UsageError, InternalError: There is no reason or no name; a shipment of them may still be sent or answered.
         """
 
     def finish_pruning(self) -> None:
@@ -412,6 +409,9 @@ class JournalStorage(Protocol):
 
     def last_held(self) -> datetime | None:
         """Return when a run last locked it, UTC; None where none did, or that is not known."""
+
+    def note_run(self) -> None:
+        """Lock it for a moment, for a run that has nothing to do; makes no journal. ``JournalLocked`` as ``open``."""
 
     def verify(self) -> Verification | None:
         """Check all of it beside whoever writes it, in one snapshot; None for none. What is wrong is not raised."""

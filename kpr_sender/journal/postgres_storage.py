@@ -116,6 +116,10 @@ class PostgresStorage:
             prepare(connection)
             return last_taken(connection, self.environment, self._queue)
 
+    def note_run(self) -> None:
+        """Take its lease, which notes the time, and give it back."""
+        self._lease().release()
+
     def verify(self) -> Verification | None:
         """Check it beside whoever writes it."""
         from kpr_sender.journal.verify_content import check_content, forgotten

@@ -80,6 +80,10 @@ class SqliteStorage:
         """Return when its lock was last taken."""
         return last_taken(self.settings.path)
 
+    def note_run(self) -> None:
+        """Take its lock, which notes the time, and give it back."""
+        self._lock().release()
+
     def verify(self) -> Verification | None:
         """Check it beside whoever writes it."""
         from kpr_sender.journal.verify import verify

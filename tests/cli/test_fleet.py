@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from kpr_sender.app import journal_storage
 from kpr_sender.cli.fleet_lines import line_after
 from kpr_sender.cli.fleet_run import RunLines
 from kpr_sender.fleet.supervisor import EndedRun
@@ -178,6 +180,33 @@ def test_certificates_files_and_self_checks_of_all(tmp_path: Path, command: Comm
     code, out, _ = command(*options(made), "fleet", "check")
     assert code == 66
     assert "nothing keeps the pair from being sent" in next(line for line in out.splitlines() if "1103" in line)
+
+
+@pytest.mark.parametrize("in_files", ['drop = "1103/in"\n', 'fagmelding = "f.xml"\nidentmelding = "i.xml"\n'])
+@pytest.mark.parametrize(("deadline", "expected"), [("2099-01-15", 0), ("2025-01-15", 66)])
+def test_a_run_that_has_nothing_to_send_yet_is_known_to_have_been(
+    tmp_path: Path, command: Command, in_files: str, deadline: str, expected: int
+) -> None:
+    """Else /health would say all year that no run comes."""
+    made = fleet(tmp_path, "1103", files=False, own=f'[municipality.report]\ndeadline = "{deadline}"')
+    made.path.write_text(made.path.read_text("utf-8") + f"[municipality.files]\n{in_files}", "utf-8")
+    (tmp_path / "1103/in").mkdir()
+    storage = journal_storage(known(made.read(), "1103"))
+    assert storage.last_held() is None
+
+    code, _, _ = command("--json", *options(made), "fleet", "send")
+
+    assert code == expected
+    last = storage.last_held()
+    assert last is not None
+    assert abs(datetime.now(UTC) - last) < timedelta(minutes=1)
+
+
+def test_files_that_are_not_there_yet_are_waited_for_beside_another_run(tmp_path: Path, command: Command) -> None:
+    made = fleet(tmp_path, "1103", files=False, own='[municipality.report]\ndeadline = "2099-01-15"')
+
+    with closing(journal_storage(known(made.read(), "1103")).open(who="vakt")):
+        assert command(*options(made), "send", "--wait-for-files", "--municipality", "1103")[0] == 0
 
 
 def test_pairs_are_taken_from_drop_folders(tmp_path: Path, command: Command) -> None:

@@ -37,6 +37,18 @@ def test_a_lease_that_another_holds_is_87_and_says_who(postgres: Database) -> No
     postgres.storage().open(who="vakt").close()
 
 
+def test_a_run_that_has_nothing_to_do_is_noted_and_makes_no_journal(postgres: Database) -> None:
+    postgres.storage().note_run()
+
+    last = postgres.storage().last_held()
+    assert last is not None
+    assert abs(datetime.now(UTC) - last) < timedelta(minutes=1)
+    with postgres.storage().reading() as view:
+        assert view is None or view.submissions() == ()
+    with closing(postgres.storage().open(who="vakt")), pytest.raises(JournalLocked):
+        postgres.storage().note_run()
+
+
 def test_the_next_run_has_the_lease_though_the_server_has_not_noticed_the_last_one_s_end(
     postgres: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
