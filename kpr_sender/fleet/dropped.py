@@ -108,10 +108,13 @@ class DropRun:
         if decision.replaces is None:
             self._take_back()
         submitted = list[tuple[DroppedPair, str]]()
-        for pair in self.folder.pairs(TAKEN):
-            if report := self._submitted(pair, decision if pair == new else DropDecision(by=decision.by)):
+        for pair in self._in_turn(new, decision):
+            report = self._submitted(pair, decision if pair == new else DropDecision(by=decision.by))
+            if report is not None:
                 submitted.append((pair, report.submission.submission_id))
                 _note(pair, report.submission.submission_id)
+            elif decision.replaces is not None and pair == new:
+                break  # else what a person has just given up would be sent, and stand in the way of what replaces it
         known = self.client.status()
         if known is not None:
             known = self.wait(known)
@@ -135,13 +138,25 @@ class DropRun:
             aside = tuple(pair for pair in self.folder.pairs(REFUSED) if (pair.folder / WHY).exists())
         if aside:
             taken = self.folder.move(aside[-1], TAKEN)
-        if taken is None and decision.is_made and not self.folder.pairs(TAKEN):
+        left = self.folder.pairs(TAKEN) if taken is None and decision.is_made else ()
+        if left and decision.replaces is not None:
+            replaced = self.client.status(decision.replaces)
+            left = tuple(pair for pair in left if replaced is None or not _holds(pair, replaced.submission))
+            taken = left[-1] if left else None  # a run that was to replace ended after it had taken the pair
+        if taken is None and decision.is_made and not left:
             raise InputMissing(
                 Text("No pair lies in the drop folder that this could be decided of."),
                 where=str(self.folder.path),
                 next_step=Text("Let the EPJ lay both files there, or move them there from the folder refused."),
             )
         return taken
+
+    def _in_turn(self, new: DroppedPair | None, decision: DropDecision) -> list[DroppedPair]:
+        """Return what is taken, the oldest first; before all of it what replaces: the replaced is not sent then."""
+        pairs = list(self.folder.pairs(TAKEN))
+        if decision.replaces is not None:
+            pairs.sort(key=lambda pair: pair != new)
+        return pairs
 
     def _take_back(self) -> None:
         """Take again the pair of what a person has let go since it was moved; remember where it is gone."""

@@ -10,12 +10,21 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.client import Client
-from kpr_sender.errors import AlreadySubmitted, InputMissing, InputRefused, KprError, RegistryUnreachable, UsageError
+from kpr_sender.errors import (
+    AlreadySubmitted,
+    BusUnreachable,
+    InputMissing,
+    InputRefused,
+    KprError,
+    RegistryUnreachable,
+    UsageError,
+)
 from kpr_sender.fleet.dropped import DropDecision, DropRun, second_look
 from kpr_sender.model import MessageType
 from kpr_sender.outbound.drop import DropFolder
 from kpr_sender.report import Report
 from kpr_sender.sandbox.sample import write_pair
+from kpr_sender.texts import Text
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import YEAR, Municipality
@@ -153,6 +162,67 @@ def test_a_new_pair_after_the_delivery_is_a_person_s_at_each_run(scene: Scene) -
         assert error.exit_code == 86
         assert scene.lying() == {"sent": 2, "waiting": 2}
     assert len(scene.bus.published) == 2
+
+
+def sealed_only(scene: Scene) -> DropDecision:
+    """The bus was away: the pair is sealed, no byte of it was sent. Return a person's decision to replace it."""
+    scene.bus.connect_error = BusUnreachable(Text("Away."))
+    scene.lay()
+    refused(scene, BusUnreachable)
+    assert scene.lying() == {"taken": 2}
+    scene.bus.connect_error = None
+    with Client(scene.settings) as client:
+        sealed = client.status()
+    assert sealed is not None
+    return DropDecision(replaces=sealed.submission.submission_id, reason="Feil uttrekk", by="Kari")
+
+
+def test_g1_what_was_never_sent_is_not_sent_just_before_what_replaces_it(scene: Scene) -> None:
+    decision = sealed_only(scene)
+    scene.lay(lopenr=2)
+
+    replaced = scene.run(decision)
+
+    assert (replaced.exit_code, replaced.submission.replaces) == (0, decision.replaces)
+    fhi = Fhi(scene.kommune.pki)
+    sent = [fhi.hodemelding(message).msg_id for message in scene.bus.published]
+    assert sent == [one.msg_id for one in replaced.submission.shipments], "of the new pair alone"
+    assert scene.lying() == {"refused": 2, "sent": 2}
+
+
+def test_g1_what_a_person_gives_up_is_not_sent_where_what_replaces_it_is_refused(scene: Scene) -> None:
+    decision = sealed_only(scene)
+    scene.lay(lopenr=2, kommunenummer="1103")
+    refused(scene, InputRefused, decision)
+    assert (scene.bus.published, scene.lying()) == ([], {"refused": 4, "taken": 2})
+
+    scene.lay(lopenr=3)
+    assert scene.run(decision).submission.replaces == decision.replaces, "nothing stands in the way of the next one"
+
+
+def test_g1_what_a_person_gives_up_is_not_sent_where_no_pair_is_there_yet_to_replace_it(scene: Scene) -> None:
+    decision = sealed_only(scene)
+    error = refused(scene, InputMissing, decision)
+    assert "No pair lies in the drop folder" in error.what
+    assert (scene.bus.published, scene.lying()) == ([], {"taken": 2})
+
+
+def test_what_replaces_and_was_taken_by_a_run_that_ended_is_sent_by_the_same_decision(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> Report:
+        raise Killed
+
+    decision = sealed_only(scene)
+    scene.lay(lopenr=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(Client, "submit", killed)
+        with pytest.raises(Killed):
+            scene.run(decision)
+    assert scene.lying() == {"taken": 4}
+
+    assert scene.run(decision).submission.replaces == decision.replaces
+    assert (len(scene.bus.published), scene.lying()) == (2, {"refused": 2, "sent": 2})
 
 
 def test_what_cannot_be_sealed_now_stays_taken(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
