@@ -229,6 +229,8 @@ class ConfigurationFile:
     def _meant(self, name: str, section: Section, known: list[str]) -> str:
         import difflib  # noqa: PLC0415 - only when something is wrong: it costs start-up time
 
+        if not section.name and name in ("fleet", "municipality"):
+            return Text(" in one municipality's configuration; of a fleet file name one with --municipality NUMBER")
         if not known:
             return Text(" in a configuration for {environment}", environment=self.environment.value)
         if close := difflib.get_close_matches(name, known, n=1):

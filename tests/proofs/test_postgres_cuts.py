@@ -98,7 +98,7 @@ def test_the_engine_broken_at_every_statement_loses_nothing_and_sends_nothing_tw
 ) -> None:
     """Cut at each in one of the ways, by turns, and refused at every fifth: in each of them it would be some hours."""
     last, counts = _last(OnStage(on, scene), scene, postgres, boss), Counts()
-    cuts = [each for each in Break if each is not Break.REFUSED]
+    cuts: list[Break] = [each for each in Break if each is not Break.REFUSED]
     ways = cuts if how in cuts else list(Break)
     place = ways.index(how)
     this_night = range(1 + place, last + 1, len(ways))[place % stride() :: stride()]

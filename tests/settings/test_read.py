@@ -104,6 +104,8 @@ def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
         ("username", 'usrname = "kommune"', "bus.usrname", "perhaps username is meant"),
         ("[journal]", "[journl]", "journl", "no such key"),
         ("[journal]", '[sandbox]\ndir = "x"\n[journal]', "sandbox.dir", "no such key"),
+        ("[journal]", "[fleet]\njobs = 2\n[journal]", "fleet", "of a fleet file name one with --municipality"),
+        ("[journal]", "[[municipality]]\n[journal]", "municipality", "with --municipality"),
         ("[journal]", "[bus.tls]\nx = 1\n[journal]", "bus.tls", "true or false"),
         ("[journal]", "[keys]\nx = 1\n[journal]", "keys.x", "only sections"),
         ("environment", 'environment = "validering"\nlog = 5', "log", "Expected a section"),
