@@ -295,6 +295,13 @@ class AlreadySubmitted(KprError):
     advice = Text("After contact with FHI, send a new extract: kpr-send send --replaces ID --reason TEXT")
 
 
+class SealedForAnother(AlreadySubmitted):
+    """These very files are a submission from another HER-id: ``about`` names a MsgId of it.
+
+    The code is its parent's; another error, since no new pair is there that a person could send in its place.
+    """
+
+
 class JournalLocked(KprError):
     """Another run holds the journal."""
 
@@ -364,6 +371,11 @@ EXIT_OK_MEANING: Final = Text("delivered, or nothing to do")
 def rank(error: KprError) -> int:
     """Return an error's place in ``ORDER``; of less weight than all of it where it is not there."""
     return next((_RANKS[kind] for kind in type(error).__mro__ if kind in _RANKS), len(ORDER))
+
+
+def weighs_as_obstacle(error: KprError) -> bool:
+    """Return whether an error says no more than what keeps us from sending or knowing more, or that we wait."""
+    return rank(error) >= _OBSTACLE
 
 
 def worst(known: Iterable[KprError | None], obstacles: Iterable[KprError | None] = ()) -> KprError | None:

@@ -38,11 +38,14 @@ from kpr_sender.errors import (
     JournalUnwritable,
     KprError,
     RegistryUnreachable,
+    SealedForAnother,
+    weighs_as_obstacle,
     worst,
 )
 from kpr_sender.events import Event, EventKind, Observer, contained
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import SubmissionState, Transport
+from kpr_sender.outbound.publish import next_sealed
 from kpr_sender.render.language import say
 from kpr_sender.report import Report
 from kpr_sender.settings.exposure import concerns, loosened
@@ -187,10 +190,13 @@ def _counts_more(error: KprError, known: Report, *, drop: bool) -> bool:
     """Return whether the submission's own state says nothing of why the run ended.
 
     So where it is sealed and its journal cannot be written or its files are gone, where what takes its place is
-    refused, and where nothing is wrong with it but something is with another pair that lies in the drop folder.
+    refused, where another HER-id keeps a half from being sent, whatever did so before, and where nothing is wrong with
+    it but something is with another pair that lies in the drop folder.
     """
     if isinstance(error, InputMissing | JournalUnwritable):
         return known.submission.state is SubmissionState.SEALED
+    if isinstance(error, SealedForAnother) and known.error is not None and next_sealed(known.submission) is not None:
+        return weighs_as_obstacle(known.error)
     if drop and known.error is None and isinstance(error, AlreadySubmitted | InputRefused):
         return True
     return isinstance(error, InDoubt) and worst([known.error, error]) is error

@@ -16,7 +16,15 @@ from typing import Final
 from kpr_sender.app import utc_now
 from kpr_sender.client import Client
 from kpr_sender.durable import write_file
-from kpr_sender.errors import AlreadySubmitted, InputMissing, InputRefused, KprError, UsageError, worst
+from kpr_sender.errors import (
+    AlreadySubmitted,
+    InputMissing,
+    InputRefused,
+    KprError,
+    SealedForAnother,
+    UsageError,
+    worst,
+)
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.model import MessageType, Submission, SubmissionState
 from kpr_sender.operator import testpersons
@@ -196,6 +204,13 @@ class DropRun:
             )
         except InputRefused as error:
             self._errors.append(self._refused(pair, error))
+        except SealedForAnother as error:
+            known = self.client.status(error.about)
+            # What is replaced, or was sent by an earlier run, is over or waited for, whoever it was sent from.
+            over = known is not None and next_sealed(known.submission) is None
+            if not over or (known is not None and known.replacement is None and not _is_noted(pair)):
+                self._errors.append(error)
+            return known
         except AlreadySubmitted as error:
             moved = self.folder.move(pair, WAITING)
             self._errors.append(set_aside(moved, self.client.status()) if decision.replaces is None else error)
@@ -245,6 +260,10 @@ def _note(pair: DroppedPair, submission_id: str) -> None:
 
 def _noted(pair: DroppedPair) -> str:
     return read_regular(pair.folder / _SUBMISSION, most=_MOST_ID_BYTES).decode("ascii")
+
+
+def _is_noted(pair: DroppedPair) -> bool:
+    return (pair.folder / _SUBMISSION).exists()
 
 
 def _holds(pair: DroppedPair, submission: Submission) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from kpr_sender.errors import AlreadySubmitted
+from kpr_sender.errors import SealedForAnother
 from kpr_sender.journal.port import JournalView
 from kpr_sender.lifecycle import words_of
 from kpr_sender.messages.transport import FROM_HER_ID
@@ -45,7 +45,7 @@ def require_same_sender(journal: JournalView, known: Submission, her_id: int) ->
         her_id: The sender's HER-id as configured now.
 
     Raises:
-        AlreadySubmitted: Names the submission, both HER-ids, and each half's way on.
+        SealedForAnother: Names the submission, both HER-ids, and each half's way on.
     """
     was = {one.msg_id: sealed_from(journal, one) or known.sender_her_id for one in known.shipments}
     others = [one for one in known.shipments if was[one.msg_id] != her_id]
@@ -57,7 +57,7 @@ def require_same_sender(journal: JournalView, known: Submission, her_id: int) ->
     if not refused:
         return
     earlier = all_of(str(one) for one in sorted({was[one.msg_id] for one in others}))
-    raise AlreadySubmitted(
+    raise SealedForAnother(
         Text(
             "These very files are submission {submission_id} of {created_at} UTC, from HER-id {earlier}, where "
             "HER-id {her_id} is configured now. The same content is not sent under another by itself.",
@@ -68,6 +68,7 @@ def require_same_sender(journal: JournalView, known: Submission, her_id: int) ->
         ),
         where=_KEY,
         next_step=paragraph(*_ways_on(journal, known, others)),
+        about=others[0].msg_id,
     )
 
 

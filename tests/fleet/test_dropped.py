@@ -27,11 +27,12 @@ from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.texts import Text
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
-from tests.helpers.municipality import YEAR, Municipality
+from tests.helpers.municipality import SENDER_HER_ID, YEAR, Changes, Municipality
 from tests.outbound.test_submit_findings import drop_two
 
 AT = datetime(2025, 1, 10, 12, tzinfo=UTC)
 NOTHING = DropDecision()
+DROP: Changes = {"files": {"fagmelding": None, "identmelding": None, "drop": "in"}}
 
 
 class Scene:
@@ -40,8 +41,12 @@ class Scene:
     def __init__(self, kommune: Municipality) -> None:
         self.kommune, self.folder = kommune, kommune.folder / "in"
         self.folder.mkdir()
-        self.settings = kommune.configure({"files": {"fagmelding": None, "identmelding": None, "drop": "in"}})
+        self.settings = kommune.configure(DROP)
         self.bus = MemoryBus(Fhi(kommune.pki).answer)
+
+    def correct_her_id(self) -> None:
+        sender: Changes = {"sender": {"service_her_id": SENDER_HER_ID + 1}}
+        self.settings = self.kommune.configure({**DROP, **sender})
 
     def lay(self, lopenr: int = 1, **more: str) -> None:
         """Let the EPJ lay an extract there."""
@@ -188,6 +193,35 @@ def test_g1_what_was_never_sent_is_not_sent_just_before_what_replaces_it(scene: 
     sent = [fhi.hodemelding(message).msg_id for message in scene.bus.published]
     assert sent == [one.msg_id for one in replaced.submission.shipments], "of the new pair alone"
     assert scene.lying() == {"refused": 2, "sent": 2}
+
+
+def test_what_has_not_left_is_replaced_from_the_corrected_her_id(scene: Scene) -> None:
+    decision = sealed_only(scene)
+    scene.correct_her_id()
+    error = refused(scene, AlreadySubmitted)
+    assert error.where == "sender.service_her_id"
+    assert f"--replaces {decision.replaces}" in error.next_step
+    assert (scene.bus.published, scene.lying()) == ([], {"taken": 2}), "no new pair that a person could send"
+    scene.lay(lopenr=2)
+    scene.answering(lambda _: MemoryBus())
+
+    assert scene.run(decision).exit_code == 80, "published, and nothing is wrong with it"
+
+    senders = [message.envelope.properties["fromHerId"] for message in scene.bus.published]
+    assert (senders, scene.lying()) == ([str(SENDER_HER_ID + 1)] * 2, {"refused": 2, "taken": 2})
+
+
+def test_what_was_sent_before_the_her_id_was_corrected_is_waited_for_and_ends_in_sent(scene: Scene) -> None:
+    scene.answering(lambda _: MemoryBus())
+    scene.lay()
+    scene.run()
+    scene.correct_her_id()
+    assert (scene.run().exit_code, scene.lying()) == (80, {"taken": 2})
+    fhi = Fhi(scene.kommune.pki)
+    scene.bus.inbox.extend(answer for message in scene.bus.published for answer in fhi.answer(message))
+
+    assert (scene.run().exit_code, scene.lying()) == (0, {"sent": 2})
+    assert len(scene.bus.published) == 2
 
 
 def test_g1_what_a_person_gives_up_is_not_sent_where_what_replaces_it_is_refused(scene: Scene) -> None:
