@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import queue_name
-from kpr_sender.regular_file import NO_WAIT
+from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.secrets import KeySource
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
@@ -66,8 +66,7 @@ def _place(source: KeySource) -> Hashable:
     named = (source.key_label, source.key_id)
     if source.token is not None:
         return (source.token.module, source.token.token_label, source.token.slot, *named)
-    file = source.pkcs12 or source.key_pem
-    return (file and _same(file), *named)
+    return (source.key_file and _same(source.key_file), *named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +80,9 @@ class _KeyFile:
     def content(self) -> Hashable:
         """Return what a copy of it has in common with it; None where it cannot be read."""
         try:
-            with open(self.path, "rb", buffering=0, opener=_without_waiting) as file:
-                return (hashlib.sha256(file.read(_LARGEST_KEY + 1)).digest(), self.named)
+            return hashlib.sha256(read_regular(self.path, most=_LARGEST_KEY)).digest(), self.named
         except OSError:
             return None
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | NO_WAIT)
 
 
 def _key_files(found: Mapping[str, Settings]) -> Iterator[list[_KeyFile]]:
@@ -96,15 +90,12 @@ def _key_files(found: Mapping[str, Settings]) -> Iterator[list[_KeyFile]]:
     sized: defaultdict[int, list[_KeyFile]] = defaultdict(list)
     for name, settings in found.items():
         for source in _sources(settings):
-            path = None if source.token is not None else source.pkcs12 or source.key_pem
-            if path is None:
+            if (path := source.key_file) is None:
                 continue
-            try:
-                about = os.stat(path)  # noqa: PTH116 - of a fleet's thousands
-            except OSError:
-                continue
-            if stat.S_ISREG(about.st_mode) and 0 < about.st_size <= _LARGEST_KEY:
-                sized[about.st_size].append(_KeyFile(name, path, (source.key_label, source.key_id)))
+            with suppress(OSError):
+                size = os.stat(path).st_size  # noqa: PTH116 - of a fleet's thousands
+                if 0 < size <= _LARGEST_KEY:
+                    sized[size].append(_KeyFile(name, path, (source.key_label, source.key_id)))
     yield from (files for files in sized.values() if len({one.holder for one in files}) > 1)
 
 

@@ -207,8 +207,9 @@ class DropRun:
         except SealedForAnother as error:
             known = self.client.status(error.about)
             # What is replaced, or was sent by an earlier run, is over or waited for, whoever it was sent from.
-            over = known is not None and next_sealed(known.submission) is None
-            if not over or (known is not None and known.replacement is None and not _is_noted(pair)):
+            to_be_sent = known is None or next_sealed(known.submission) is not None
+            is_settled = known is not None and (known.replacement is not None or _is_noted(pair))
+            if to_be_sent or not is_settled:
                 self._errors.append(error)
             return known
         except AlreadySubmitted as error:

@@ -235,6 +235,11 @@ class KeySource:
     token: TokenKey | None = field(default=None, metadata=part(TokenKey))
 
     @property
+    def key_file(self) -> Path | None:
+        """The file that its private key is in; None where a token has it."""
+        return None if self.token is not None else self.pkcs12 or self.key_pem
+
+    @property
     def secret(self) -> Secret | None:
         """What opens it: the token's PIN or the file's passphrase."""
         return self.passphrase if self.token is None else self.token.pin
@@ -251,7 +256,7 @@ class KeySource:
 
     @property
     def _unprotected(self) -> Path | None:
-        return None if self.secret is not None else self.pkcs12 or self.key_pem
+        return None if self.secret is not None else self.key_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
