@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.cli.fleet_run import preload
+from kpr_sender.fleet import supervisor as supervisor_module
 from kpr_sender.fleet.supervisor import EndedRun, PlannedRun, Supervisor, look_after
 from kpr_sender.model import Environment
+from tests.helpers import fleet_targets
 from tests.helpers.command import until
-from tests.helpers.fleet_targets import work
+from tests.helpers.fleet_targets import origin, work
 
 Work = tuple[str, str]
 Found = tuple[str, float, float]
@@ -105,3 +107,19 @@ def test_a_name_for_temporary_files_that_is_too_long_for_a_socket_s_keeps_nothin
     assert ran.returncode == 0, ran.stderr
     found, folder = ran.stdout.split()
     assert (found, Path(folder).exists(), list(long.iterdir())) == ("good", False, [])
+
+
+def test_without_a_server_of_processes_each_makes_its_imports_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, which has none."""
+    monkeypatch.setattr(fleet_targets, "own_modules", False)
+    served = look_after(origin, ("", ""), name="1", time_limit=60, preload=LOADED)
+    assert served is not None
+    assert served.found not in {None, (os.getpid(), True)}
+
+    monkeypatch.setattr(supervisor_module, "_has_socket_name", lambda: False)
+
+    anew = look_after(origin, ("", ""), name="1", time_limit=60, preload=LOADED)
+    assert anew is not None
+    assert anew.found == (os.getpid(), True)
+    ended = {run.name: run.found for run in Supervisor[Work, Found](work, 2).run(planned(("1", "die"), ("2", "good")))}
+    assert [each and each[0] for _, each in sorted(ended.items())] == [None, "good"]

@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.helpers.command import until
 
 _END = threading.Event()
+own_modules = True
+"""A test says otherwise in its own process: a copy of that would, too."""
 
 
 def work(order: tuple[str, str]) -> tuple[str, float, float]:
@@ -33,3 +35,8 @@ def work(order: tuple[str, str]) -> tuple[str, float, float]:
         Path(path).touch()
         until(lambda: len(list(Path(path).parent.iterdir())) > 1)
     return what, began, time.monotonic()
+
+
+def origin(_order: tuple[str, str]) -> tuple[int, bool]:
+    """Return which process began this one, and whether the modules here are its own."""
+    return os.getppid(), own_modules
